@@ -1,0 +1,1 @@
+"""Read an artifact and answer with it: HTTP service, batch scoring, Python predictor."""

@@ -1,0 +1,184 @@
+"""The predictor: an artifact in memory that turns texts into stances. Everything that scores text scores it here."""
+
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from serving import artifact, registry
+from serving.artifact import Manifest
+from serving.errors import ArtifactError, DataError
+from serving.tokenizer import Encoded, TextTokenizer, pad
+
+if TYPE_CHECKING:
+    import openvino
+
+TOKENS_PER_BATCH = 4096
+"""Padded tokens computed at once: large enough to fill the cores, small enough to stay in their caches."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """The stance of one text.
+
+    ``probabilities`` are temperature-scaled and sum to 1; ``prediction_set`` holds the labels that cannot be excluded at the
+    artifact's conformal level, likeliest first, never empty; ``abstain`` says that the confidence is below the artifact's
+    threshold; ``truncated`` that only the beginning of the text was read.
+    """
+
+    label: str
+    confidence: float
+    probabilities: dict[str, float]
+    prediction_set: tuple[str, ...]
+    abstain: bool
+    truncated: bool
+
+
+class Predictor:
+    """Scores texts with one artifact. Safe to call from several threads."""
+
+    def __init__(
+        self, *, manifest: Manifest, tokenizer: TextTokenizer, compiled: "openvino.CompiledModel", tag: str
+    ) -> None:
+        """Use :meth:`load` or :meth:`from_directory`."""
+        self.manifest = manifest
+        self.tag = tag
+        self.labels = manifest.label_names
+        self._tokenizer = tokenizer
+        self._compiled = compiled
+        self._requests = threading.local()
+
+    @classmethod
+    def load(cls, tag: str | None = None) -> "Predictor":
+        """Load a model of the store by its tag, or the champion.
+
+        Raises:
+            RegistryError: no such model, or no champion yet.
+            ArtifactError: the model is damaged.
+        """
+        stored = registry.resolve(tag)
+        return cls.from_directory(stored.path, tag=stored.tag)
+
+    @classmethod
+    def from_directory(cls, directory: Path, *, tag: str = "stance:unsaved") -> "Predictor":
+        """Load and check an artifact directory.
+
+        Raises:
+            ArtifactError: a file is missing or altered, the format is unknown, the label count is unlike the head's, or the
+                golden texts come out different.
+        """
+        manifest = artifact.open_artifact(directory)
+        tokenizer = TextTokenizer.load(directory / artifact.TOKENIZER, max_length=manifest.max_length)
+        compiled = compile_runtime(directory / artifact.RUNTIME_XML, form=manifest.form)
+        outputs = compiled.output(0).get_partial_shape()[1].get_length()
+        if outputs != len(manifest.labels):
+            raise ArtifactError(
+                f"{directory}: the manifest names {len(manifest.labels)} labels, the head has {outputs} outputs."
+            )
+        predictor = cls(manifest=manifest, tokenizer=tokenizer, compiled=compiled, tag=tag)
+        predictor._check_golden(directory)
+        return predictor
+
+    def predict(self, texts: Sequence[str]) -> list[Prediction]:
+        """Return one prediction a text, in order.
+
+        Raises:
+            DataError: a text is empty or holds nothing but white space.
+        """
+        for index, text in enumerate(texts):
+            if not text.strip():
+                raise DataError(f"text {index}: expected at least one character that is not white space, found none.")
+        encoded = self._tokenizer.encode(texts)
+        probabilities = self.probabilities(self.logits(encoded))
+        return [self._prediction(row, item) for row, item in zip(probabilities, encoded, strict=True)]
+
+    def encode(self, texts: Sequence[str]) -> list[Encoded]:
+        """Return the token ids of every text, in order."""
+        return self._tokenizer.encode(texts)
+
+    def logits(self, encoded: Sequence[Encoded]) -> np.ndarray:
+        """Return the head's raw outputs, float32 of shape (texts, labels), in the order given."""
+        logits = np.empty((len(encoded), len(self.labels)), dtype=np.float32)
+        for batch in _batches([len(item.ids) for item in encoded]):
+            input_ids, attention_mask = pad([encoded[index].ids for index in batch])
+            logits[batch] = self._infer({"input_ids": input_ids, "attention_mask": attention_mask})
+        return logits
+
+    def probabilities(self, logits: np.ndarray) -> np.ndarray:
+        """Return temperature-scaled softmax probabilities, float64 of the shape of ``logits``.
+
+        Source: Guo et al. (2017), "On Calibration of Modern Neural Networks".
+        """
+        scaled = logits.astype(np.float64) / self.manifest.temperature
+        scaled -= scaled.max(axis=1, keepdims=True)
+        exponentials = np.exp(scaled)
+        return np.asarray(exponentials / exponentials.sum(axis=1, keepdims=True))
+
+    def _infer(self, inputs: dict[str, np.ndarray]) -> np.ndarray:
+        request = getattr(self._requests, "request", None)
+        if request is None:  # one a thread: a request holds the buffers of the inference under way
+            request = self._requests.request = self._compiled.create_infer_request()
+        return np.array(request.infer(inputs)[0])
+
+    def _prediction(self, row: np.ndarray, encoded: Encoded) -> Prediction:
+        order = np.argsort(-row, kind="stable")
+        best = int(order[0])
+        confidence = float(row[best])
+        kept = [i for i in order if i == best or row[i] >= self.manifest.conformal.threshold]
+        return Prediction(
+            label=self.labels[best],
+            confidence=confidence,
+            probabilities={label: float(p) for label, p in zip(self.labels, row, strict=True)},
+            prediction_set=tuple(self.labels[i] for i in kept),
+            abstain=confidence < self.manifest.abstention.threshold,
+            truncated=encoded.truncated,
+        )
+
+    def _check_golden(self, directory: Path) -> None:
+        golden = artifact.read_golden(directory, label_count=len(self.labels))
+        found = self.probabilities(self.logits(self.encode([record.text for record in golden])))
+        expected = np.array([record.probabilities for record in golden])
+        worst = float(np.abs(found - expected).max())
+        if not worst <= self.manifest.golden_tolerance:
+            raise ArtifactError(
+                f"{directory / artifact.GOLDEN}: this machine's probabilities differ from those of training by {worst:.4f},"
+                f" expected at most {self.manifest.golden_tolerance:.4f}: the weights or the runtime are not what was evaluated."
+            )
+
+
+def compile_runtime(path: Path, *, form: str, threads: int = 0) -> "openvino.CompiledModel":
+    """Read and compile a runtime graph for the CPU; ``threads`` 0 means all processors that the process may use.
+
+    Raises:
+        ArtifactError: the graph cannot be read or compiled.
+    """
+    import openvino
+
+    settings: dict[str, Any] = {
+        "PERFORMANCE_HINT": "LATENCY",
+        "NUM_STREAMS": 1,
+        # The artifact says how exact it is; the runtime must not lower it because a processor offers to.
+        "INFERENCE_PRECISION_HINT": "bf16" if form == "bf16" else "f32",
+    }
+    if threads:
+        settings["INFERENCE_NUM_THREADS"] = threads
+    try:
+        core = openvino.Core()
+        return core.compile_model(core.read_model(path), "CPU", settings)
+    except RuntimeError as error:
+        raise ArtifactError(f"{path}: the runtime cannot load this graph ({str(error).splitlines()[0]}).") from None
+
+
+def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:
+    """Yield the indices of texts of like length, each batch within the budget of padded tokens."""
+    batch: list[int] = []
+    for index in sorted(range(len(lengths)), key=lengths.__getitem__):
+        if batch and lengths[index] * (len(batch) + 1) > TOKENS_PER_BATCH:
+            yield batch
+            batch = []
+        batch.append(index)
+    if batch:
+        yield batch

@@ -1,0 +1,146 @@
+"""The model store and the champion pointer.
+
+Artifacts live in the BentoML model store, whose ``latest`` moves on every save. What is served is decided by a small JSON file
+beside the store instead, replaced by an atomic rename; it remembers what it pointed to before, so that rollback can repoint it.
+"""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from serving.artifact import MANIFEST
+from serving.errors import RegistryError
+
+NAME = "stance"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredModel:
+    """One artifact of the store."""
+
+    tag: str
+    path: Path
+
+
+def home() -> Path:
+    """Return BentoML's home directory: ``$BENTOML_HOME``, or ``~/bentoml``."""
+    return Path(os.environ.get("BENTOML_HOME") or Path.home() / "bentoml")
+
+
+def list_models() -> list[StoredModel]:
+    """Return every complete artifact of the store, oldest first."""
+    folder = home() / "models" / NAME
+    if not folder.is_dir():
+        return []
+    found = [path for path in folder.iterdir() if (path / MANIFEST).is_file()]
+    return [StoredModel(tag=f"{NAME}:{path.name}", path=path) for path in sorted(found)]
+
+
+def resolve(tag: str | None = None) -> StoredModel:
+    """Return the model of that tag (``stance:<version>`` or its version alone), or the champion.
+
+    Raises:
+        RegistryError: there is none.
+    """
+    if tag is None:
+        tag = champion()
+        if tag is None:
+            raise RegistryError(
+                f"no champion model in {home()}: train one with `stance train --promote`, or promote one of `stance models list`."
+            )
+    version = tag.removeprefix(f"{NAME}:")
+    for model in list_models():
+        if model.path.name == version:
+            return model
+    raise RegistryError(f"no model {NAME}:{version} in {home()}: `stance models list` names those there are.")
+
+
+def champion() -> str | None:
+    """Return the tag of the model that is served, or None before the first promotion.
+
+    A packed service has no pointer: there the one bundled model is the champion.
+    """
+    bundled = _bundled_tag()
+    if bundled is not None:
+        return bundled
+    history = _history()
+    return history[-1] if history else None
+
+
+def promote(tag: str) -> StoredModel:
+    """Make a stored model the champion.
+
+    Raises:
+        RegistryError: there is no such model.
+    """
+    model = resolve(tag)
+    history = _history()
+    if not history or history[-1] != model.tag:
+        _write_history([*history, model.tag])
+    return model
+
+
+def rollback() -> StoredModel:
+    """Repoint the champion to the one before it.
+
+    Raises:
+        RegistryError: there is none before it, or it is gone from the store.
+    """
+    history = _history()
+    if len(history) < 2:
+        raise RegistryError("no earlier champion to roll back to: `stance models promote TAG` names one outright.")
+    model = resolve(history[-2])
+    _write_history(history[:-1])
+    return model
+
+
+@contextmanager
+def save(version: str, *, metadata: dict[str, str]) -> Iterator[Path]:
+    """Yield an empty directory that becomes ``stance:<version>`` when the block ends well, and vanishes when it does not."""
+    import bentoml
+
+    with bentoml.models.create(f"{NAME}:{version}", labels=metadata) as model:
+        yield Path(model.path)
+
+
+def _pointer() -> Path:
+    return home() / f"{NAME}-champion.json"
+
+
+def _history() -> list[str]:
+    try:
+        content = json.loads(_pointer().read_text(encoding="utf-8"))
+        return [str(tag) for tag in content["history"]]
+    except FileNotFoundError:
+        return []
+    except (ValueError, KeyError, TypeError) as error:
+        raise RegistryError(
+            f"{_pointer()}: expected a champion pointer, found something else ({error}); `stance models promote TAG` after"
+            " removing it writes a new one."
+        ) from None
+
+
+def _write_history(history: list[str]) -> None:
+    pointer = _pointer()
+    pointer.parent.mkdir(parents=True, exist_ok=True)
+    temporary = pointer.with_suffix(f".{os.getpid()}.tmp")
+    with temporary.open("w", encoding="utf-8") as file:
+        json.dump({"champion": history[-1], "history": history}, file, indent=2)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(pointer)
+
+
+def _bundled_tag() -> str | None:
+    """Return the model that the bento around this package names, or None outside a bento."""
+    description = Path(__file__).parents[2] / "bento.yaml"
+    if not description.is_file():
+        return None
+    content = yaml.safe_load(description.read_text(encoding="utf-8"))
+    tags = [str(model["tag"]) for model in content.get("models") or []]
+    return next((tag for tag in tags if tag.startswith(f"{NAME}:")), None)

@@ -1,0 +1,90 @@
+"""The HTTP contract as types: what a request may hold and what an answer holds."""
+
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from serving.predictor import Prediction
+from serving.settings import settings
+
+
+def _listed(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+def _not_blank(text: str) -> str:
+    if not text.strip():
+        raise ValueError("expected at least one character that is not white space")
+    if len(text) > settings().text_characters:
+        raise ValueError(f"expected at most {settings().text_characters} characters, found {len(text)}")
+    return text
+
+
+def _not_too_many(texts: list[str]) -> list[str]:
+    if len(texts) > settings().texts:
+        raise ValueError(f"expected at most {settings().texts} texts, found {len(texts)}")
+    return texts
+
+
+Text = Annotated[str, Field(min_length=1, strict=True), AfterValidator(_not_blank)]
+Texts = Annotated[
+    list[Text],
+    Field(min_length=1, description="one to many texts; a single string is accepted"),
+    BeforeValidator(_listed, json_schema_input_type=list[str] | str),
+    AfterValidator(_not_too_many),
+]
+
+
+class PredictRequest(BaseModel):
+    """Body of ``POST /predict``."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    texts: Texts
+
+
+class TextPrediction(BaseModel):
+    """The stance of one text; :class:`serving.predictor.Prediction` says what each field means."""
+
+    label: str
+    confidence: float
+    probabilities: dict[str, float]
+    prediction_set: list[str]
+    abstain: bool
+    truncated: bool
+
+    @classmethod
+    def of(cls, prediction: Prediction) -> "TextPrediction":
+        """Return the prediction as it is sent."""
+        return cls(
+            label=prediction.label,
+            confidence=prediction.confidence,
+            probabilities=prediction.probabilities,
+            prediction_set=list(prediction.prediction_set),
+            abstain=prediction.abstain,
+            truncated=prediction.truncated,
+        )
+
+
+class PredictResponse(BaseModel):
+    """Answer of ``POST /predict``: one prediction a text, in order, and the model that gave them."""
+
+    model: str
+    predictions: list[TextPrediction]
+
+
+class ErrorItem(BaseModel):
+    """One reason why a body was refused."""
+
+    loc: list[str | int]
+    message: str
+
+
+class Problem(BaseModel):
+    """An error answer. Source: RFC 9457, problem details for HTTP APIs."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str
+    errors: list[ErrorItem] | None = None

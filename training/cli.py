@@ -1,0 +1,155 @@
+"""Commands that need the training libraries: train, evaluate. Imports them when a command runs."""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from training.rows import Columns
+
+TaskFile = Annotated[Path | None, typer.Option("--task", help="Target and labels; data/task.toml by default.", metavar="FILE")]
+DataFiles = Annotated[
+    list[Path] | None,
+    typer.Option("--data", help="Labelled CSV, TSV, JSON Lines or Parquet with text and label; repeat it for more files.", metavar="FILE"),
+]
+TextColumn = Annotated[str, typer.Option(help="The column that holds the text.", metavar="NAME")]
+LabelColumn = Annotated[str, typer.Option(help="The column that holds the label.", metavar="NAME")]
+LabelMap = Annotated[list[str] | None, typer.Option(help="Read the label OLD as NEW; repeat it for more.", metavar="OLD=NEW")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add this package's commands to the app."""
+    app.command()(train)
+    app.command()(evaluate)
+
+
+def train(
+    task: TaskFile = None,
+    data: DataFiles = None,
+    config: Annotated[Path | None, typer.Option(help="Values that differ from training/default.toml.", metavar="FILE")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="In place of the configuration's.")] = None,
+    base_model: Annotated[
+        str | None, typer.Option(help="The packaged all-MiniLM-L6-v2, a folder or a hub id.", metavar="NAME")
+    ] = None,
+    promote: Annotated[bool, typer.Option("--promote", help="Make the new model the champion.")] = False,
+    text_column: TextColumn = "text",
+    label_column: LabelColumn = "label",
+    label_map: LabelMap = None,
+) -> None:
+    """Fine-tune on the shipped corpus, or on the files given, then export, evaluate and save; prints the report.
+
+    A run that was killed goes on from its last checkpoint when the same command is given again. `torchrun --nproc-per-node 2
+    stance.py train` spreads it over two processes.
+
+    Example: stance train --task housing.toml --data housing.csv --seed 3
+    """
+    _calm()
+    from rich.console import Console
+
+    from serving import registry
+    from training.build import Run, build
+    from training.config import read_config
+    from training.evaluate import print_figures
+    from training.rows import read_rows, without_repeats
+    from training.task import DEFAULT_TASK, read_task
+
+    chosen = read_task(task or DEFAULT_TASK)
+    settings = read_config(config, seed=seed, base_model=base_model)
+    columns = _columns(text_column, label_column, label_map)
+    files = data or ([chosen.corpus] if chosen.corpus else [])
+    if not files:
+        raise typer.BadParameter("the task names no corpus: give the labelled files with --data")
+    found = [row for file in files for row in read_rows(file, labels=chosen.label_names, columns=columns if data else None)]
+    rows, repeats = without_repeats(found)
+    if repeats:
+        typer.echo(f"{repeats} repeated rows are used once", err=True)
+    frozen = read_rows(chosen.frozen_test, labels=chosen.label_names) if chosen.frozen_test else []
+    built = build(Run(task=chosen, rows=rows, config=settings, frozen_test=frozen))
+    if built is None:
+        return
+    if promote:
+        registry.promote(built.model.tag)
+    print_figures(built.figures, model=built.model.tag, console=Console())
+    typer.echo(f"{built.model.tag}{' is the champion' if promote else ''}; report: {built.model.path / 'report.html'}")
+
+
+def evaluate(
+    model: Annotated[str | None, typer.Option("--model", help="Tag of the model; the champion by default.", metavar="TAG")] = None,
+    data: DataFiles = None,
+    task: TaskFile = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write every figure there.", metavar="FILE")] = None,
+    html_file: Annotated[Path | None, typer.Option("--html", help="Write a page with pictures there.", metavar="FILE")] = None,
+    text_column: TextColumn = "text",
+    label_column: LabelColumn = "label",
+    label_map: LabelMap = None,
+) -> None:
+    """Score a model as it is served, on labelled files or on the task's own validation, test and frozen test sets.
+
+    Example: stance evaluate --data held_out.csv --json figures.json --html report.html
+    """
+    from rich.console import Console
+
+    from serving.predictor import Predictor
+    from training.evaluate import evaluate, print_figures
+    from training.rows import read_rows
+    from training.sets import own_sets
+    from training.task import DEFAULT_TASK, read_task
+
+    predictor = Predictor.load(model)
+    if data:
+        columns = _columns(text_column, label_column, label_map)
+        sets = {file.name: read_rows(file, labels=predictor.labels, columns=columns) for file in data}
+        figures = evaluate(predictor, sets)
+    else:
+        sets, baselines = own_sets(predictor.manifest, read_task(task or DEFAULT_TASK))
+        figures = evaluate(predictor, sets, baselines=baselines)
+    print_figures(figures, model=predictor.tag, console=Console())
+    if json_file:
+        _write(json_file, json.dumps({"model": predictor.tag, "sets": figures}, indent=1) + "\n")
+    if html_file:
+        from training.report import render
+
+        page = render(figures, model=predictor.tag, target=predictor.manifest.target, labels=list(predictor.labels))
+        _write(html_file, page)
+
+
+def _columns(text: str, label: str, label_map: list[str] | None) -> "Columns":
+    from training.rows import Columns
+
+    pairs = [item.partition("=") for item in label_map or []]
+    if wrong := [old for old, equals, new in pairs if not (old and equals and new)]:
+        raise typer.BadParameter(f"--label-map: expected OLD=NEW, found {wrong[0]!r}")
+    return Columns(text=text, label=label, label_map={old: new for old, _, new in pairs})
+
+
+def _write(path: Path, content: str) -> None:
+    """Write a whole file or none.
+
+    Raises:
+        DataError: it cannot be written.
+    """
+    from serving.errors import DataError
+
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_text(content, encoding="utf-8")
+        temporary.replace(path)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be written ({error.strerror}).") from None
+    typer.echo(f"wrote {path}", err=True)
+
+
+def _calm() -> None:
+    """Keep the training libraries from talking over the progress, and from using the network when told not to."""
+    import logging
+    import warnings
+
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+    logging.getLogger("nncf").setLevel(logging.ERROR)
+    if not sys.stderr.isatty():
+        os.environ.setdefault("TQDM_DISABLE", "1")
+    warnings.filterwarnings("ignore", module=r"torch\.jit|nncf|openvino|transformers")

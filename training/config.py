@@ -1,0 +1,114 @@
+"""The training configuration: one TOML, every value in it, an unknown key is an error."""
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from serving.artifact import Form
+from serving.errors import ConfigError
+from training.task import explain
+
+DEFAULT_CONFIG = Path(__file__).with_name("default.toml")
+
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+Positive = Annotated[float, Field(gt=0)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ModelConfig(_Section):
+    """The encoder and the head on it."""
+
+    base_model: str = Field(min_length=1)
+    max_length: int = Field(ge=8, le=512)
+    dropout: Fraction
+
+
+class SplitConfig(_Section):
+    """How rows are divided."""
+
+    test_fraction: Fraction
+    validation_fraction: Annotated[float, Field(gt=0, lt=1)]
+    near_duplicate: Annotated[float, Field(gt=0, le=1)]
+
+
+class FitConfig(_Section):
+    """Optimisation."""
+
+    seed: int = Field(ge=0)
+    epochs: int = Field(ge=1)
+    batch_size: int = Field(ge=1)
+    learning_rate: Positive
+    head_learning_rate: Positive
+    weight_decay: float = Field(ge=0)
+    warmup_fraction: Fraction
+    label_smoothing: Fraction
+    class_weight_power: float = Field(ge=0, le=1)
+    max_grad_norm: Positive
+    early_stopping_patience: int = Field(ge=1)
+
+
+class CalibrationConfig(_Section):
+    """What the thresholds aim at."""
+
+    conformal_alpha: Annotated[float, Field(gt=0, lt=1)]
+    abstention_accuracy: Annotated[float, Field(gt=0, le=1)]
+    abstention_min_coverage: Annotated[float, Field(gt=0, le=1)]
+
+
+class ExportConfig(_Section):
+    """Which forms are tried, and how exact the served one has to be."""
+
+    forms: tuple[Form, ...] = Field(min_length=1)
+    calibration_texts: int = Field(ge=1)
+    min_label_agreement: Annotated[float, Field(ge=0, le=1)]
+    max_macro_f1_drop: Fraction
+    golden_texts: int = Field(ge=1, le=1000)
+
+
+class Config(_Section):
+    """Everything that a training run can be told."""
+
+    model: ModelConfig
+    split: SplitConfig
+    fit: FitConfig
+    calibration: CalibrationConfig
+    export: ExportConfig
+
+
+def read_config(path: Path | None = None, *, seed: int | None = None, base_model: str | None = None) -> Config:
+    """Return the default configuration with the values of ``path``, and then the keyword arguments, put over it.
+
+    Raises:
+        ConfigError: a file is not TOML, or a key is unknown or its value wrong.
+    """
+    content = _read(DEFAULT_CONFIG)
+    if path is not None:
+        content = _over(content, _read(path))
+    if seed is not None:
+        content["fit"]["seed"] = seed
+    if base_model is not None:
+        content["model"]["base_model"] = base_model
+    try:
+        return Config.model_validate(content)
+    except ValueError as error:
+        raise ConfigError(f"{path or DEFAULT_CONFIG}: {explain(error)}") from None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path}: {explain(error)}") from None
+
+
+def _over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(below)
+    for key, value in above.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = _over(merged[key], value) if both else value
+    return merged

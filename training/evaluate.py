@@ -1,0 +1,68 @@
+"""Evaluation of an artifact as it is served: through the predictor, thresholds and all."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from serving.predictor import Predictor
+from training.baselines import Baselines
+from training.metrics import measure
+from training.rows import LabelledRow
+
+
+def evaluate(
+    predictor: Predictor, sets: Mapping[str, Sequence[LabelledRow]], *, baselines: Baselines | None = None
+) -> dict[str, Any]:
+    """Return the figures of every named set of labelled rows, with those of the baselines where they are given."""
+    return {name: _evaluate_set(predictor, rows, baselines=baselines) for name, rows in sets.items() if rows}
+
+
+def probabilities_of(predictor: Predictor, texts: Sequence[str]) -> np.ndarray:
+    """Return the served probabilities, float64 of shape (texts, labels)."""
+    return np.array([list(p.probabilities.values()) for p in predictor.predict(texts)])
+
+
+def _evaluate_set(predictor: Predictor, rows: Sequence[LabelledRow], *, baselines: Baselines | None) -> dict[str, Any]:
+    labels = list(predictor.labels)
+    predictions = predictor.predict([row.text for row in rows])
+    figures = measure(
+        np.array([labels.index(row.label) for row in rows]),
+        np.array([list(p.probabilities.values()) for p in predictions]),
+        labels=labels,
+        sets=[p.prediction_set for p in predictions],
+        abstain=np.array([p.abstain for p in predictions]),
+    )
+    if baselines is not None:
+        figures["baselines"] = baselines.measure(rows)
+    return figures
+
+
+def print_figures(figures: Mapping[str, Mapping[str, Any]], *, model: str, console: Console) -> None:
+    """Print the figures as tables."""
+    table = Table(title=f"{model}, as served")
+    for heading in ("set", "texts", "macro-F1", "95 % interval", "accuracy", "ECE (floor)", "most confident 50 %"):
+        table.add_column(heading, justify="left" if heading == "set" else "right")
+    for name, values in figures.items():
+        for baseline, found in values.get("baselines", {}).items():
+            table.add_row(f"{name}: {baseline}", "", *_headline(found), "", "", style="dim")
+        floor = values["ece_noise_floor"]["p95"]
+        half = values["accuracy_at_coverage"]["50%"]
+        calibration = f"{values['ece']:.3f} ({floor:.3f})"
+        table.add_row(name, str(values["texts"]), *_headline(values), calibration, f"{half:.3f}")
+    console.print(table)
+    for name, values in figures.items():
+        classes = Table(title=f"{name}, per class")
+        for heading in ("label", "precision", "recall", "F1", "texts"):
+            classes.add_column(heading, justify="left" if heading == "label" else "right")
+        for label, found in values["per_class"].items():
+            numbers = [f"{found[key]:.3f}" for key in ("precision", "recall", "f1")]
+            classes.add_row(label, *numbers, str(found["support"]))
+        console.print(classes)
+
+
+def _headline(values: Mapping[str, Any]) -> tuple[str, str, str]:
+    low, high = values["macro_f1_interval"]
+    return f"{values['macro_f1']:.3f}", f"{low:.3f} to {high:.3f}", f"{values['accuracy']:.3f}"

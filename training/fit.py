@@ -1,0 +1,154 @@
+"""Fine-tuning with transformers' Trainer: any number of processes, resumable, the same weights from the same seed."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import datasets
+import numpy as np
+import torch
+from transformers import EarlyStoppingCallback, Trainer, TrainerCallback, TrainingArguments, set_seed
+from transformers.trainer_callback import PrinterCallback
+from transformers.trainer_utils import EvalPrediction, get_last_checkpoint
+
+from serving.tokenizer import TextTokenizer, pad
+from training.base import BaseModel, load_encoder
+from training.config import Config, FitConfig
+from training.metrics import macro_f1
+from training.model import StanceModel
+from training.rows import LabelledRow
+from training.split import Split
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """A fine-tuned model, on the CPU, in evaluation mode, with the history of its run."""
+
+    model: StanceModel
+    epochs: float
+    best_macro_f1: float
+    seconds: float
+    resumed: bool
+
+
+def fit(
+    split: Split, *, base: BaseModel, tokenizer: TextTokenizer, labels: Sequence[str], config: Config, folder: Path
+) -> Fitted:
+    """Fine-tune on ``split.train``, stopping early on the macro-F1 of ``split.validation``.
+
+    ``folder`` keeps a checkpoint an epoch; where it holds one already, training goes on from there.
+    """
+    set_seed(config.fit.seed)
+    model = StanceModel(load_encoder(base), labels=len(labels), dropout=config.model.dropout)
+    model.label_smoothing = config.fit.label_smoothing
+    model.class_weights = class_weights(split.train, labels=labels, power=config.fit.class_weight_power)
+    trainer = Trainer(
+        model=model,
+        args=_arguments(config.fit, folder=folder),
+        train_dataset=_dataset(split.train, tokenizer=tokenizer, labels=labels),
+        eval_dataset=_dataset(split.validation, tokenizer=tokenizer, labels=labels),
+        data_collator=_collate,
+        compute_metrics=_macro_f1,
+        optimizers=(_optimizer(model, config.fit), None),
+        callbacks=[EarlyStoppingCallback(config.fit.early_stopping_patience), _Tell(config.fit.epochs)],
+    )
+    trainer.remove_callback(PrinterCallback)
+    checkpoint = get_last_checkpoint(str(folder)) if folder.is_dir() else None
+    outcome = trainer.train(resume_from_checkpoint=checkpoint)
+    return Fitted(
+        model=model.cpu().eval(),
+        epochs=float(trainer.state.epoch or 0),
+        best_macro_f1=float(trainer.state.best_metric or 0),
+        seconds=float(outcome.metrics["train_runtime"]),
+        resumed=checkpoint is not None,
+    )
+
+
+def class_weights(rows: Sequence[LabelledRow], *, labels: Sequence[str], power: float) -> torch.Tensor:
+    """Return a weight a label, float32 of shape (labels,), proportional to its share ** -power, with mean 1 over the rows."""
+    counts = np.array([max(1, sum(row.label == label for row in rows)) for label in labels], dtype=np.float64)
+    weights = counts**-power
+    weights *= counts.sum() / (weights * counts).sum()
+    return torch.tensor(weights, dtype=torch.float32)
+
+
+def bf16_supported() -> bool:
+    """Return whether this machine's device computes in bfloat16 natively."""
+    if torch.cuda.is_available():
+        return torch.cuda.is_bf16_supported()
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+def _arguments(config: FitConfig, *, folder: Path) -> TrainingArguments:
+    arguments = TrainingArguments(
+        output_dir=str(folder),
+        use_cpu=not torch.cuda.is_available(),
+        bf16=bf16_supported(),
+        seed=config.seed,
+        num_train_epochs=config.epochs,
+        lr_scheduler_type="linear",
+        warmup_steps=config.warmup_fraction,  # below 1: a fraction of all steps
+        max_grad_norm=config.max_grad_norm,
+        per_device_eval_batch_size=64,
+        train_sampling_strategy="group_by_length",
+        eval_strategy="epoch",
+        save_strategy="epoch",
+        save_total_limit=2,
+        load_best_model_at_end=True,
+        metric_for_best_model="macro_f1",
+        logging_strategy="no",
+        report_to="none",
+        dataloader_pin_memory=torch.cuda.is_available(),
+        disable_tqdm=not sys.stderr.isatty(),
+    )
+    # The batch is that of all processes together, so that more processes give the same training.
+    arguments.per_device_train_batch_size = max(1, config.batch_size // max(1, arguments.world_size))
+    return arguments
+
+
+def _optimizer(model: StanceModel, config: FitConfig) -> torch.optim.Optimizer:
+    """Return fused AdamW: no decay on biases and norms, a rate of its own for the fresh head."""
+    plain = [p for n, p in model.encoder.named_parameters() if p.ndim < 2]
+    decayed = [p for n, p in model.encoder.named_parameters() if p.ndim >= 2]
+    groups: list[dict[str, Any]] = [
+        {"params": decayed, "lr": config.learning_rate, "weight_decay": config.weight_decay},
+        {"params": plain, "lr": config.learning_rate, "weight_decay": 0.0},
+        {"params": list(model.classifier.parameters()), "lr": config.head_learning_rate, "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, fused=True)
+
+
+def _dataset(rows: Sequence[LabelledRow], *, tokenizer: TextTokenizer, labels: Sequence[str]) -> datasets.Dataset:
+    ids = [item.ids for item in tokenizer.encode([row.text for row in rows])]
+    return datasets.Dataset.from_dict(
+        {"input_ids": ids, "labels": [labels.index(row.label) for row in rows], "length": [len(item) for item in ids]}
+    )
+
+
+def _collate(items: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
+    input_ids, attention_mask = pad([item["input_ids"] for item in items])
+    return {
+        "input_ids": torch.from_numpy(input_ids),
+        "attention_mask": torch.from_numpy(attention_mask),
+        "labels": torch.tensor([item["labels"] for item in items]),
+    }
+
+
+def _macro_f1(outcome: EvalPrediction) -> dict[str, float]:
+    return {"macro_f1": macro_f1(outcome.label_ids, outcome.predictions.argmax(axis=1))}
+
+
+class _Tell(TrainerCallback):  # type: ignore[misc]
+    """Print a line an epoch on stderr, beside the bar that a terminal gets."""
+
+    def __init__(self, epochs: int) -> None:
+        self._epochs = epochs
+
+    def on_evaluate(self, args: Any, state: Any, control: Any, metrics: dict[str, float], **_: Any) -> None:
+        if state.is_world_process_zero:
+            told = f"epoch {state.epoch:.0f} of {self._epochs}: validation macro-F1 {metrics['eval_macro_f1']:.3f}"
+            print(f"{told}, loss {metrics['eval_loss']:.3f}", file=sys.stderr, flush=True)  # noqa: T201
+
+

@@ -1,0 +1,114 @@
+"""Labelled rows: reading and checking what a model is trained or tested on."""
+
+import difflib
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pyarrow as pa
+
+from serving.errors import DataError
+from serving.tables import OpenTable, format_of
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledRow:
+    """One labelled text; ``extra`` holds the other columns as they were read."""
+
+    text: str
+    label: str
+    where: str
+    extra: dict[str, object] = field(default_factory=dict, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Where a file keeps the text and the label, and which of its labels mean which of the task's."""
+
+    text: str = "text"
+    label: str = "label"
+    label_map: Mapping[str, str] = field(default_factory=dict)
+
+
+def read_rows(path: Path, *, labels: Sequence[str], columns: Columns | None = None) -> list[LabelledRow]:
+    """Read a labelled CSV, TSV, JSON Lines or Parquet file.
+
+    Raises:
+        DataError: the file cannot be read, or a row has no text or no label of the task; names the first such row and counts
+            the others.
+    """
+    columns = columns or Columns()
+    rows, faults = [], []
+    for where, fault, cells in _cells(path, columns.text):
+        text, label = str(cells.get(columns.text) or ""), cells.get(columns.label)
+        label = columns.label_map.get(str(label), label)
+        fault = fault or _fault(text, label, labels=labels, columns=columns, cells=cells)
+        if fault:
+            faults.append(f"{where}: {fault}")
+        else:
+            extra = {key: value for key, value in cells.items() if key not in (columns.text, columns.label)}
+            rows.append(LabelledRow(text=text, label=str(label), where=where, extra=extra))
+    if faults:
+        more = f" ({len(faults) - 1} more rows like it)" if len(faults) > 1 else ""
+        raise DataError(faults[0] + more)
+    if not rows:
+        raise DataError(f"{path}: expected labelled rows, found none.")
+    return rows
+
+
+def _cells(path: Path, text_column: str) -> Iterator[tuple[str, str, dict[str, object]]]:
+    """Yield where a row stands, its fault if it has one, and its cells by column."""
+    kind = format_of(path)
+    with OpenTable(path, text_column=text_column) as reader:
+        for chunk in reader.chunks(4096):
+            payload = chunk.payload.to_pylist() if isinstance(chunk.payload, pa.RecordBatch) else chunk.payload
+            for number, fault, row in zip(chunk.numbers, chunk.faults, payload, strict=True):
+                cells = dict(zip(reader.columns, row, strict=True)) if kind in ("csv", "tsv") else row
+                yield f"{path}:{number}", fault, cells
+
+
+def _fault(
+    text: str, label: object, *, labels: Sequence[str], columns: Columns, cells: Mapping[str, object]
+) -> str:
+    if not text.strip():
+        return "the text is empty."
+    if columns.label not in cells:
+        names = ", ".join(map(repr, cells))
+        return f"expected a column {columns.label!r}, found {names}; name yours with --label-column."
+    if label not in labels:
+        near = difflib.get_close_matches(str(label), labels, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else " --label-map OLD=NEW translates other names."
+        return f"{columns.label}: expected one of {', '.join(labels)}, found {str(label)[:80]!r}.{hint}"
+    return ""
+
+
+def without_repeats(rows: Sequence[LabelledRow]) -> tuple[list[LabelledRow], int]:
+    """Return the rows without exact repeats (same text, same label), and how many were left out.
+
+    Raises:
+        DataError: one text stands there with two labels.
+    """
+    first: dict[str, LabelledRow] = {}
+    for row in rows:
+        seen = first.setdefault(row.text.strip(), row)
+        if seen.label != row.label:
+            raise DataError(
+                f"{row.where}: the text of {seen.where} again, labelled {row.label!r} here and {seen.label!r} there;"
+                " keep the one that is right."
+            )
+    return list(first.values()), len(rows) - len(first)
+
+
+def digest(rows: Sequence[LabelledRow]) -> str:
+    """Return the hex SHA-256 of the texts and labels, whatever their order."""
+    lines = sorted(json.dumps([row.text, row.label]) for row in rows)
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def counts(rows: Sequence[LabelledRow], labels: Sequence[str]) -> dict[str, int]:
+    """Return how many rows each label has, in label order."""
+    found = Counter(row.label for row in rows)
+    return {label: found[label] for label in labels}

@@ -1,0 +1,32 @@
+"""The sets that a task's own model is scored on."""
+
+from collections.abc import Mapping, Sequence
+
+from serving.artifact import Manifest
+from serving.errors import DataError
+from training.baselines import Baselines
+from training.config import Config
+from training.rows import LabelledRow, digest, read_rows, without_repeats
+from training.split import split_rows
+from training.task import Task
+
+
+def own_sets(manifest: Manifest, task: Task) -> tuple[Mapping[str, Sequence[LabelledRow]], Baselines]:
+    """Return validation, test and frozen test rows as they were at training, with baselines fitted on its training rows.
+
+    Raises:
+        DataError: the task's corpus is not the one that the model was trained on, so its test rows may have been trained on.
+    """
+    labels = manifest.label_names
+    if task.corpus is None:
+        raise DataError(f"task {task.name} names no corpus: give the labelled files with --data.")
+    rows, _ = without_repeats(read_rows(task.corpus, labels=labels))
+    if digest(rows) != manifest.data["sha256"]:
+        raise DataError(
+            f"{task.corpus}: not the rows that this model was trained with, so some of its test rows may be among them;"
+            " give the files to score with --data."
+        )
+    split = split_rows(rows, Config.model_validate(manifest.config).split)
+    frozen = read_rows(task.frozen_test, labels=labels) if task.frozen_test else []
+    sets = {"validation": split.validation, "test": split.test, "frozen test": frozen}
+    return sets, Baselines(split.train, labels=labels)

@@ -1,0 +1,84 @@
+"""The split: a pure function of the rows that keeps near duplicates together and old test rows out of training.
+
+Each row's own stable hash says where it would go. Rows that are near duplicates of one another form a group, and the whole group
+goes to the most guarded place that any member's hash names: test before validation before train. Adding rows can therefore
+move a row toward test, never from test into training.
+"""
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.sparse import csr_matrix
+from scipy.sparse.csgraph import connected_components
+from sklearn.feature_extraction.text import CountVectorizer
+
+from serving.errors import DataError
+from training.config import SplitConfig
+from training.rows import LabelledRow
+
+NAMES = ("train", "validation", "test")
+_ROWS_AT_ONCE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """The rows of each part."""
+
+    train: list[LabelledRow]
+    validation: list[LabelledRow]
+    test: list[LabelledRow]
+
+
+def split_rows(rows: Sequence[LabelledRow], config: SplitConfig) -> Split:
+    """Divide the rows.
+
+    Raises:
+        DataError: train or validation would be empty.
+    """
+    texts = [row.text for row in rows]
+    own = np.array([_own_place(text, config) for text in texts])
+    groups = group_near_duplicates(texts, threshold=config.near_duplicate)
+    guarded = np.zeros(groups.max() + 1, dtype=int)
+    np.maximum.at(guarded, groups, own)
+    places = guarded[groups]
+    parts = {name: [row for row, p in zip(rows, places, strict=True) if p == i] for i, name in enumerate(NAMES)}
+    for name in ("train", "validation"):
+        if not parts[name]:
+            raise DataError(f"{len(rows)} rows leave none for {name}: more rows are needed.")
+    return Split(**parts)
+
+
+def group_near_duplicates(texts: Sequence[str], *, threshold: float) -> np.ndarray:
+    """Return a group number a text, int of shape (texts,): linked when word-pair Jaccard similarity reaches ``threshold``."""
+    vectorizer = CountVectorizer(binary=True, ngram_range=(2, 2), tokenizer=_words, token_pattern=None, lowercase=False)
+    pairs = vectorizer.fit_transform(texts).astype(np.float32).tocsr()
+    sizes = np.asarray(pairs.sum(axis=1)).ravel()
+    links: list[csr_matrix] = []
+    for start in range(0, len(texts), _ROWS_AT_ONCE):
+        shared = (pairs[start : start + _ROWS_AT_ONCE] @ pairs.T).tocoo()
+        union = sizes[shared.row + start] + sizes[shared.col] - shared.data
+        alike = shared.data >= threshold * union
+        rows, columns = shared.row[alike] + start, shared.col[alike]
+        links.append(csr_matrix((np.ones(len(rows)), (rows, columns)), shape=(len(texts), len(texts))))
+    return np.asarray(connected_components(sum(links[1:], links[0]), directed=False)[1])
+
+
+def normal_form(text: str) -> str:
+    """Return the text in lower case with single spaces and no punctuation: what a stable hash may depend on."""
+    return " ".join(re.findall(r"\w+", text.lower())) or text
+
+
+def _words(text: str) -> list[str]:
+    """Return the words with a mark at both ends, so that one-word texts have pairs too."""
+    return ["\x02", *normal_form(text).split(), "\x03"]
+
+
+def _own_place(text: str, config: SplitConfig) -> int:
+    """Return 0 (train), 1 (validation) or 2 (test) from the text's SHA-256, a uniform number in [0, 1)."""
+    number = int.from_bytes(hashlib.sha256(normal_form(text).encode("utf-8", "replace")).digest()[:8], "big") / 2**64
+    if number < config.test_fraction:
+        return 2
+    return 1 if number < config.test_fraction + config.validation_fraction else 0
