@@ -3,6 +3,10 @@
 import os
 import sys
 from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import typer
 
 os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
 
@@ -18,7 +22,7 @@ def main() -> None:
         sys.exit(1)
 
 
-def build():  # type: ignore[no-untyped-def]  # noqa: ANN201
+def build() -> "typer.Typer":
     """Return the Typer app that joins both packages' commands."""
     import typer
 

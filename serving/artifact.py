@@ -88,9 +88,7 @@ class Manifest(_Part):
     temperature: float = Field(gt=0)
     conformal: Conformal
     abstention: Abstention
-    golden_tolerance: float = Field(
-        gt=0, lt=1, description="largest allowed difference of a probability"
-    )
+    golden_tolerance: float = Field(gt=0, lt=1, description="largest allowed difference of a probability")
     base_model: BaseModelRecord
     parameters: int = Field(gt=0)
     data: dict[str, Any]
@@ -186,9 +184,7 @@ def read_golden(directory: Path, *, label_count: int) -> tuple[GoldenRecord, ...
         except ValidationError:
             raise ArtifactError(f"{path}:{number}: not a golden record.") from None
         if len(record.probabilities) != label_count:
-            raise ArtifactError(
-                f"{path}:{number}: expected {label_count} probabilities, found {len(record.probabilities)}."
-            )
+            raise ArtifactError(f"{path}:{number}: expected {label_count} probabilities, found {len(record.probabilities)}.")
         records.append(record)
     if not records:
         raise ArtifactError(f"{path}: expected at least one golden text, found none.")
@@ -197,10 +193,7 @@ def read_golden(directory: Path, *, label_count: int) -> tuple[GoldenRecord, ...
 
 def seal(directory: Path, *, manifest: dict[str, Any], names: Sequence[str]) -> Manifest:
     """Write ``manifest.json``, with digests of the named files, as the artifact's last file."""
-    files = {
-        name: {"sha256": sha256_of(directory / name), "bytes": (directory / name).stat().st_size}
-        for name in sorted(names)
-    }
+    files = {name: {"sha256": sha256_of(directory / name), "bytes": (directory / name).stat().st_size} for name in sorted(names)}
     sealed = Manifest.model_validate({**manifest, "format_version": FORMAT_VERSION, "files": files})
     temporary = directory / f"{MANIFEST}.tmp"
     temporary.write_text(sealed.model_dump_json(indent=2) + "\n", encoding="utf-8")

@@ -9,7 +9,9 @@ from typing import Annotated, Literal
 
 import typer
 
-models = typer.Typer(help="List, show, promote and roll back the models of the store.", no_args_is_help=True, rich_markup_mode=None)
+models = typer.Typer(
+    help="List, show, promote and roll back the models of the store.", no_args_is_help=True, rich_markup_mode=None
+)
 
 Model = Annotated[str | None, typer.Option("--model", help="Tag of the model; the champion by default.", metavar="TAG")]
 

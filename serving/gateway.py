@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from serving.problems import invalid, problem
-from serving.schema import PredictRequest
+from serving.schema import ErrorItem, PredictRequest
 from serving.settings import settings
 
 Scope = MutableMapping[str, Any]
@@ -77,7 +77,8 @@ class Gateway:
         except ValidationError as error:
             await invalid(error)(scope, receive, send)
         except (ValueError, RecursionError):
-            await problem(400, "expected a JSON body in UTF-8")(scope, receive, send)
+            fault = ErrorItem(loc=[], message="expected JSON in UTF-8")
+            await problem(422, f"body: {fault.message}", errors=[fault])(scope, receive, send)
         else:
             scope["headers"] = [(name, value) for name, value in scope["headers"] if name.lower() != b"content-encoding"]
             await self._forward(scope, _replay(body, receive), send)

@@ -6,10 +6,9 @@ from serving.problems import MEDIA_TYPE
 from serving.schema import Problem
 
 _POST_ERRORS = {
-    "400": "The body is not JSON",
     "413": "The body is too large",
     "415": "The body is not declared as JSON",
-    "422": "The body does not fit the schema",
+    "422": "The body is not JSON or does not fit the schema",
     "429": "The queue is full",
     "500": "The service failed",
     "503": "The service is starting or stopping",
@@ -45,7 +44,5 @@ def _problem(description: str) -> dict[str, Any]:
 def _show_model() -> dict[str, Any]:
     return {
         "summary": "What is served: the manifest without its file list, and the model card as text",
-        "responses": {
-            "200": {"description": "The model", "content": {"application/json": {"schema": {"type": "object"}}}}
-        },
+        "responses": {"200": {"description": "The model", "content": {"application/json": {"schema": {"type": "object"}}}}},
     }

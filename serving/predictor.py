@@ -40,9 +40,7 @@ class Prediction:
 class Predictor:
     """Scores texts with one artifact. Safe to call from several threads."""
 
-    def __init__(
-        self, *, manifest: Manifest, tokenizer: TextTokenizer, compiled: "openvino.CompiledModel", tag: str
-    ) -> None:
+    def __init__(self, *, manifest: Manifest, tokenizer: TextTokenizer, compiled: "openvino.CompiledModel", tag: str) -> None:
         """Use :meth:`load` or :meth:`from_directory`."""
         self.manifest = manifest
         self.tag = tag
@@ -75,9 +73,7 @@ class Predictor:
         compiled = compile_runtime(directory / artifact.RUNTIME_XML, form=manifest.form)
         outputs = compiled.output(0).get_partial_shape()[1].get_length()
         if outputs != len(manifest.labels):
-            raise ArtifactError(
-                f"{directory}: the manifest names {len(manifest.labels)} labels, the head has {outputs} outputs."
-            )
+            raise ArtifactError(f"{directory}: the manifest names {len(manifest.labels)} labels, the head has {outputs} outputs.")
         predictor = cls(manifest=manifest, tokenizer=tokenizer, compiled=compiled, tag=tag)
         predictor._check_golden(directory)
         return predictor

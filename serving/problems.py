@@ -11,7 +11,6 @@ MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 1
 
 _DETAILS = {
-    400: "The request could not be read.",
     404: "There is nothing at this path; GET /docs.json lists what there is.",
     405: "This path does not answer to this method.",
     429: "The queue is full; try again shortly.",
@@ -38,9 +37,7 @@ def problem(
     headers = dict(headers or {})
     if status in (429, 503):
         headers.setdefault("Retry-After", str(RETRY_AFTER_SECONDS))
-    return Response(
-        body.model_dump_json(exclude_none=True), status_code=status, media_type=MEDIA_TYPE, headers=headers
-    )
+    return Response(body.model_dump_json(exclude_none=True), status_code=status, media_type=MEDIA_TYPE, headers=headers)
 
 
 def invalid(error: ValidationError) -> Response:

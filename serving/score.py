@@ -70,9 +70,7 @@ def score(job: Job, *, predictor: Predictor, progress: Callable[[int], None] = l
     return summary
 
 
-def _stream(
-    job: Job, *, kind: str, predictor: Predictor, partial: dict[Path, Path], progress: Callable[[int], None]
-) -> Summary:
+def _stream(job: Job, *, kind: str, predictor: Predictor, partial: dict[Path, Path], progress: Callable[[int], None]) -> Summary:
     summary = Summary()
     types: dict[str, type] = {
         "stance": str,

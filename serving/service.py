@@ -15,7 +15,7 @@ from serving import artifact, registry
 from serving.gateway import Gateway
 from serving.openapi import describe
 from serving.predictor import Predictor
-from serving.schema import PredictRequest, PredictResponse, TextPrediction, Texts
+from serving.schema import PredictResponse, TextPrediction, Texts
 from serving.settings import settings
 
 
@@ -26,7 +26,7 @@ async def show_model(_: Request) -> Response:
 
 async def show_openapi(_: Request) -> Response:
     """Answer ``GET /docs.json``: BentoML's description of the calls with this service's own errors."""
-    return JSONResponse(describe(StanceService.openapi_spec.asdict()))
+    return JSONResponse(describe(StanceService.openapi_spec.asdict()))  # type: ignore[attr-defined]
 
 
 pages = Starlette(routes=[Route("/model", show_model), Route("/docs.json", show_openapi)])
@@ -48,7 +48,7 @@ class StanceService:
         self.directory = Path(self.model.path)
         self.predictor = Predictor.from_directory(self.directory, tag=str(self.model.tag))
 
-    @bentoml.api(route="/predict")
+    @bentoml.api(route="/predict")  # type: ignore[untyped-decorator]
     def predict(self, texts: Texts) -> PredictResponse:
         """Return the stance of every text, in order."""
         return PredictResponse(
@@ -66,4 +66,4 @@ class StanceService:
         }
 
 
-StanceService.add_asgi_middleware(Gateway)
+StanceService.add_asgi_middleware(Gateway)  # type: ignore[attr-defined]

@@ -96,18 +96,14 @@ class OpenTable:
             self._file = self.path.open(encoding="utf-8-sig", newline="")
             if kind == "jsonl":
                 return _JsonLinesReader(self._file, path=self.path, text_column=self.text_column)
-            return _DelimitedReader(
-                self._file, path=self.path, text_column=self.text_column, delimiter=DELIMITERS[kind]
-            )
+            return _DelimitedReader(self._file, path=self.path, text_column=self.text_column, delimiter=DELIMITERS[kind])
         except OSError as error:
             raise DataError(f"{self.path}: cannot be read ({error.strerror}).") from None
         except DataError:
             self._file.close()
             raise
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         """Close the file; bytes that are not UTF-8 become one clear error."""
         self._file.close()
         if isinstance(error, UnicodeDecodeError):

@@ -37,7 +37,17 @@ REPORT = "report.html"
 EVALUATION = "evaluation.json"
 CONFIGURATION = "config.json"
 ENCODER_CONFIG = "encoder_config.json"
-PACKAGES = ("accelerate", "datasets", "nncf", "numpy", "openvino", "scikit-learn", "tokenizers", "torch", "transformers")
+PACKAGES = (
+    "accelerate",
+    "datasets",
+    "nncf",
+    "numpy",
+    "openvino",
+    "scikit-learn",
+    "tokenizers",
+    "torch",
+    "transformers",
+)
 GOLDEN_MARGIN = 0.02
 """Added to the largest difference of a golden probability seen at export: another processor rounds otherwise."""
 
@@ -88,9 +98,7 @@ def build(run: Run) -> Built | None:
 class _Assembly:
     """Everything after the fit: the artifact takes shape in a folder of its own and is then stored whole."""
 
-    def __init__(
-        self, run: Run, base: BaseModel, split: Split, tokenizer: TextTokenizer, fitted: Fitted, folder: Path
-    ) -> None:
+    def __init__(self, run: Run, base: BaseModel, split: Split, tokenizer: TextTokenizer, fitted: Fitted, folder: Path) -> None:
         self.run, self.base, self.split = run, base, split
         self.tokenizer, self.fitted, self.folder = tokenizer, fitted, folder
         self.labels = run.task.label_names
@@ -156,9 +164,7 @@ class _Assembly:
         (self.folder / ENCODER_CONFIG).write_text(self.fitted.model.encoder.config.to_json_string(), encoding="utf-8")
         (self.folder / CONFIGURATION).write_text(self.run.config.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
-    def _manifest(
-        self, exported: Exported, *, truth: np.ndarray, temperature: float, tolerance: float
-    ) -> dict[str, Any]:
+    def _manifest(self, exported: Exported, *, truth: np.ndarray, temperature: float, tolerance: float) -> dict[str, Any]:
         scaled = probabilities(exported.logits, temperature)
         aims = self.run.config.calibration
         parts = {"train": self.split.train, "validation": self.split.validation, "test": self.split.test}
@@ -248,14 +254,20 @@ def _headlines(figures: Mapping[str, Any]) -> dict[str, Any]:
 
 def _fingerprint(run: Run, base: BaseModel) -> str:
     """Return a digest of everything that decides the weights, so that only the same run is resumed."""
-    parts = [run.task.model_dump_json(), digest(run.rows), run.config.model_dump_json(), base.sha256, version_of("torch")]
+    parts = [
+        run.task.model_dump_json(),
+        digest(run.rows),
+        run.config.model_dump_json(),
+        base.sha256,
+        version_of("torch"),
+    ]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 def _git_commit() -> str | None:
     command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
     try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()  # noqa: S603
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return None
 

@@ -14,7 +14,11 @@ if TYPE_CHECKING:
 TaskFile = Annotated[Path | None, typer.Option("--task", help="Target and labels; data/task.toml by default.", metavar="FILE")]
 DataFiles = Annotated[
     list[Path] | None,
-    typer.Option("--data", help="Labelled CSV, TSV, JSON Lines or Parquet with text and label; repeat it for more files.", metavar="FILE"),
+    typer.Option(
+        "--data",
+        help="Labelled CSV, TSV, JSON Lines or Parquet with text and label; repeat it for more files.",
+        metavar="FILE",
+    ),
 ]
 TextColumn = Annotated[str, typer.Option(help="The column that holds the text.", metavar="NAME")]
 LabelColumn = Annotated[str, typer.Option(help="The column that holds the label.", metavar="NAME")]
@@ -78,7 +82,9 @@ def train(
 
 
 def evaluate(
-    model: Annotated[str | None, typer.Option("--model", help="Tag of the model; the champion by default.", metavar="TAG")] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", help="Tag of the model; the champion by default.", metavar="TAG")
+    ] = None,
     data: DataFiles = None,
     task: TaskFile = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write every figure there.", metavar="FILE")] = None,
@@ -102,8 +108,7 @@ def evaluate(
     predictor = Predictor.load(model)
     if data:
         columns = _columns(text_column, label_column, label_map)
-        sets = {file.name: read_rows(file, labels=predictor.labels, columns=columns) for file in data}
-        figures = evaluate(predictor, sets)
+        figures = evaluate(predictor, {str(file): read_rows(file, labels=predictor.labels, columns=columns) for file in data})
     else:
         sets, baselines = own_sets(predictor.manifest, read_task(task or DEFAULT_TASK))
         figures = evaluate(predictor, sets, baselines=baselines)

@@ -108,7 +108,8 @@ class _LogitsOnly(torch.nn.Module):
         self.model = model
 
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-        return self.model(input_ids, attention_mask)["logits"]
+        logits: torch.Tensor = self.model(input_ids, attention_mask)["logits"]
+        return logits
 
 
 def _graph(model: StanceModel) -> Any:
@@ -154,9 +155,7 @@ def _in_form(graph: Any, *, form: Form, calibration: Sequence[Encoded]) -> Any:
         )
 
 
-def _judge(
-    form: Form, *, logits: np.ndarray, reference: np.ndarray, truth: np.ndarray, config: ExportConfig
-) -> Judgement:
+def _judge(form: Form, *, logits: np.ndarray, reference: np.ndarray, truth: np.ndarray, config: ExportConfig) -> Judgement:
     labels, expected = logits.argmax(axis=1), reference.argmax(axis=1)
     agreement = float((labels == expected).mean())
     found, best = macro_f1(truth, labels), macro_f1(truth, expected)

@@ -77,7 +77,7 @@ def class_weights(rows: Sequence[LabelledRow], *, labels: Sequence[str], power: 
 def bf16_supported() -> bool:
     """Return whether this machine's device computes in bfloat16 natively."""
     if torch.cuda.is_available():
-        return torch.cuda.is_bf16_supported()
+        return bool(torch.cuda.is_bf16_supported())
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
@@ -150,5 +150,3 @@ class _Tell(TrainerCallback):  # type: ignore[misc]
         if state.is_world_process_zero:
             told = f"epoch {state.epoch:.0f} of {self._epochs}: validation macro-F1 {metrics['eval_macro_f1']:.3f}"
             print(f"{told}, loss {metrics['eval_loss']:.3f}", file=sys.stderr, flush=True)  # noqa: T201
-
-

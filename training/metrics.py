@@ -75,9 +75,7 @@ def negative_log_likelihood(truth: np.ndarray, probabilities: np.ndarray) -> flo
 def reliability(correct: np.ndarray, confidence: np.ndarray, bins: int = ECE_BINS) -> list[dict[str, float]]:
     """Return mean confidence, accuracy and count of each of ``bins`` equally filled bins of confidence."""
     parts = np.array_split(np.argsort(confidence, kind="stable"), min(bins, len(confidence)))
-    return [
-        {"confidence": float(confidence[p].mean()), "accuracy": float(correct[p].mean()), "count": len(p)} for p in parts
-    ]
+    return [{"confidence": float(confidence[p].mean()), "accuracy": float(correct[p].mean()), "count": len(p)} for p in parts]
 
 
 def expected_calibration_error(correct: np.ndarray, confidence: np.ndarray) -> float:

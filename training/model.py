@@ -32,7 +32,5 @@ class StanceModel(nn.Module):
         logits = self.classifier(self.dropout(pooled)).float()
         if labels is None:
             return {"logits": logits}
-        loss = nn.functional.cross_entropy(
-            logits, labels, weight=self.class_weights, label_smoothing=self.label_smoothing
-        )
+        loss = nn.functional.cross_entropy(logits, labels, weight=self.class_weights, label_smoothing=self.label_smoothing)
         return {"loss": loss, "logits": logits}

@@ -70,9 +70,7 @@ def _cells(path: Path, text_column: str) -> Iterator[tuple[str, str, dict[str, o
                 yield f"{path}:{number}", fault, cells
 
 
-def _fault(
-    text: str, label: object, *, labels: Sequence[str], columns: Columns, cells: Mapping[str, object]
-) -> str:
+def _fault(text: str, label: object, *, labels: Sequence[str], columns: Columns, cells: Mapping[str, object]) -> str:
     if not text.strip():
         return "the text is empty."
     if columns.label not in cells:
