@@ -10,7 +10,7 @@ from typing import IO, Any, Literal
 
 from serving.errors import DataError
 from serving.predictor import Prediction, Predictor
-from serving.tables import Cell, Chunk, OpenTable, format_of, json_line, open_writer
+from serving.tables import Cell, Chunk, format_of, json_line, open_table, open_writer
 
 ROWS_PER_CHUNK = 2048
 DECIMALS = 6
@@ -80,7 +80,7 @@ def _stream(job: Job, *, kind: str, predictor: Predictor, partial: dict[Path, Pa
         "stance_model": str,
     }
     with (
-        OpenTable(job.source, text_column=job.text_column) as reader,
+        open_table(job.source, text_column=job.text_column) as reader,
         partial[job.rejects].open("w", encoding="utf-8") as rejects,
     ):
         writer = open_writer(partial[job.target], kind=kind, columns=reader.columns, added=types)

@@ -9,10 +9,10 @@ import csv
 import json
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Any, Protocol
 
 import pyarrow as pa
@@ -75,40 +75,29 @@ def format_of(path: Path) -> str:
         raise DataError(f"{path}: expected a name that ends in {', '.join(FORMATS)}, found {path.suffix!r}.") from None
 
 
-class OpenTable:
-    """A table open for reading; a context manager around the reader of its format."""
+@contextmanager
+def open_table(path: Path, *, text_column: str) -> Iterator[Reader]:
+    """Open a table for reading and read its header; ``text_column`` names the column that holds the text.
 
-    def __init__(self, path: Path, *, text_column: str) -> None:
-        """Name the file and the column that holds the text."""
-        self.path, self.text_column = path, text_column
-
-    def __enter__(self) -> Reader:
-        """Open the file and read its header.
-
-        Raises:
-            DataError: the file is missing, of no known format, or has no such column.
-        """
-        kind = format_of(self.path)
+    Raises:
+        DataError: the file is missing, of no known format, not UTF-8, or has no such column.
+    """
+    kind = format_of(path)
+    try:
+        file: IO[Any] = path.open("rb") if kind == "parquet" else path.open(encoding="utf-8-sig", newline="")
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}).") from None
+    with file:
         try:
             if kind == "parquet":
-                self._file: IO[Any] = self.path.open("rb")
-                return _ParquetReader(self._file, path=self.path, text_column=self.text_column)
-            self._file = self.path.open(encoding="utf-8-sig", newline="")
-            if kind == "jsonl":
-                return _JsonLinesReader(self._file, path=self.path, text_column=self.text_column)
-            return _DelimitedReader(self._file, path=self.path, text_column=self.text_column, delimiter=DELIMITERS[kind])
-        except OSError as error:
-            raise DataError(f"{self.path}: cannot be read ({error.strerror}).") from None
-        except DataError:
-            self._file.close()
-            raise
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        """Close the file; bytes that are not UTF-8 become one clear error."""
-        self._file.close()
-        if isinstance(error, UnicodeDecodeError):
+                yield _ParquetReader(file, path=path, text_column=text_column)
+            elif kind == "jsonl":
+                yield _JsonLinesReader(file, text_column=text_column)
+            else:
+                yield _DelimitedReader(file, path=path, text_column=text_column, delimiter=DELIMITERS[kind])
+        except UnicodeDecodeError as error:
             raise DataError(
-                f"{self.path}: expected UTF-8, found byte 0x{error.object[error.start]:02x}; convert the file first,"
+                f"{path}: expected UTF-8, found byte 0x{error.object[error.start]:02x}; convert the file first,"
                 " for example with `iconv -t utf-8`."
             ) from None
 
@@ -177,8 +166,8 @@ class _DelimitedWriter:
 
 
 class _JsonLinesReader:
-    def __init__(self, file: IO[str], *, path: Path, text_column: str) -> None:
-        self._file, self._path, self._text = file, path, text_column
+    def __init__(self, file: IO[str], *, text_column: str) -> None:
+        self._file, self._text = file, text_column
         self.columns: list[str] = []  # each line has its own
 
     def chunks(self, size: int) -> Iterator[Chunk]:

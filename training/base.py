@@ -17,7 +17,16 @@ from serving.tokenizer import TextTokenizer
 PACKAGED = "all-MiniLM-L6-v2"
 PACKAGED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
-_SPELLINGS = {"\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"', "\u2013": "-", "\u2014": "-", "\u00ad": ""}
+_SPELLINGS = {
+    "\u2018": "'",
+    "\u2019": "'",
+    "\u201c": '"',
+    "\u201d": '"',
+    "\u2010": "-",
+    "\u2013": "-",
+    "\u2014": "-",
+    "\u00ad": "",
+}
 """Typographic forms that mean the same as their plain ones: quotes, dashes, the soft hyphen."""
 
 

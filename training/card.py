@@ -19,7 +19,7 @@ person. A sentence that *reports* a stance is labelled with the stance that it c
 
 ## Data
 {rows} sentences for training, {validation} for early stopping, temperature and thresholds, {test} held out. The sentences of the
-shipped corpus and their labels were composed by language models, not gathered from people; no human annotator has checked them yet.
+shipped corpus and their labels were composed by language models, not gathered from people; no human annotator has checked them.
 
 ## How good it is
 {table}

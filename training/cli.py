@@ -150,11 +150,6 @@ def _write(path: Path, content: str) -> None:
 
 def _calm() -> None:
     """Keep the training libraries from talking over the progress, and from using the network when told not to."""
-    import logging
-    import warnings
-
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
-    logging.getLogger("nncf").setLevel(logging.ERROR)
     if not sys.stderr.isatty():
         os.environ.setdefault("TQDM_DISABLE", "1")
-    warnings.filterwarnings("ignore", module=r"torch\.jit|nncf|openvino|transformers")

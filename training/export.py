@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import sys
+import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -122,10 +123,12 @@ def _graph(model: StanceModel) -> Any:
     example_mask = example.clone()
     example_mask[1, 5:] = 0
     try:
-        graph = openvino.convert_model(
-            _LogitsOnly(model),
-            example_input={"input_ids": example, "attention_mask": example_mask},
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the converter traces, which torch calls outdated; its result is judged below
+            graph = openvino.convert_model(
+                _LogitsOnly(model),
+                example_input={"input_ids": example, "attention_mask": example_mask},
+            )
     finally:
         model.encoder.set_attn_implementation(attention)
     for port, name in zip(graph.inputs, ("input_ids", "attention_mask"), strict=True):

@@ -11,7 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from serving.errors import DataError
-from serving.tables import OpenTable, format_of
+from serving.tables import format_of, open_table
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ def read_rows(path: Path, *, labels: Sequence[str], columns: Columns | None = No
 def _cells(path: Path, text_column: str) -> Iterator[tuple[str, str, dict[str, object]]]:
     """Yield where a row stands, its fault if it has one, and its cells by column."""
     kind = format_of(path)
-    with OpenTable(path, text_column=text_column) as reader:
+    with open_table(path, text_column=text_column) as reader:
         for chunk in reader.chunks(4096):
             payload = chunk.payload.to_pylist() if isinstance(chunk.payload, pa.RecordBatch) else chunk.payload
             for number, fault, row in zip(chunk.numbers, chunk.faults, payload, strict=True):

@@ -1,0 +1,163 @@
+"""The gateway in front of an app of the test's own: what it lets through, what it answers itself, what it makes of failures."""
+
+import asyncio
+import json
+
+import pytest
+
+from serving.gateway import Gateway
+from serving.settings import settings
+
+GOOD = json.dumps({"texts": ["The report is sound."]}).encode()
+JSON = [(b"content-type", b"application/json")]
+
+
+class Below:
+    """An app that records what reaches it and answers as it is told."""
+
+    def __init__(self, status=200, error=None):
+        self.status, self.error, self.bodies = status, error, []
+
+    async def __call__(self, scope, receive, send):
+        self.bodies.append((await receive()).get("body", b""))
+        if self.error:
+            raise self.error
+        await send({"type": "http.response.start", "status": self.status, "headers": []})
+        await send({"type": "http.response.body", "body": b'{"error": "secret text"}'})
+
+
+def call(below, *, method="POST", path="/predict", body=GOOD, headers=JSON, messages=None):
+    """Return status, headers and body of the gateway's answer; None where it gave none."""
+    incoming = messages or [{"type": "http.request", "body": body, "more_body": False}]
+    sent = []
+
+    async def receive():
+        return incoming.pop(0) if incoming else {"type": "http.disconnect"}
+
+    async def send(message):
+        sent.append(message)
+
+    scope = {"type": "http", "method": method, "path": path, "headers": list(headers)}
+    asyncio.run(Gateway(below)(scope, receive, send))
+    if not sent:
+        return None
+    found = {name.decode().lower(): value.decode() for name, value in sent[0]["headers"]}
+    return sent[0]["status"], found, b"".join(message.get("body", b"") for message in sent[1:])
+
+
+def problem(answer):
+    status, headers, body = answer
+    assert headers["content-type"] == "application/problem+json"
+    content = json.loads(body)
+    assert content["status"] == status
+    assert set(content) <= {"type", "title", "status", "detail", "errors"}
+    return status, content, headers
+
+
+def test_a_good_request_passes_unchanged():
+    below = Below()
+    assert call(below)[0] == 200
+    assert below.bodies == [GOOD]
+
+
+def test_a_body_in_pieces_is_put_together():
+    below = Below()
+    pieces = [{"type": "http.request", "body": GOOD[:5], "more_body": True}, {"type": "http.request", "body": GOOD[5:]}]
+    assert call(below, messages=pieces)[0] == 200
+    assert below.bodies == [GOOD]
+
+
+@pytest.mark.parametrize(
+    ("request_", "status"),
+    [
+        ({"path": "/nope"}, 404),
+        ({"path": "/predict/"}, 404),
+        ({"method": "GET"}, 405),
+        ({"method": "DELETE", "path": "/model"}, 405),
+        ({"method": "BREW"}, 405),
+        ({"headers": []}, 415),
+        ({"headers": [(b"Content-Type", b"text/plain")]}, 415),
+        ({"headers": [(b"content-type", b"application/vnd.bentoml+pickle")]}, 415),
+        ({"headers": [*JSON, (b"content-length", b"99999999")]}, 413),
+        ({"body": b" " * (2 * 1024 * 1024 + 1)}, 413),
+    ],
+)
+def test_what_does_not_fit_the_contract_is_answered_here(request_, status):
+    below = Below()
+    assert problem(call(below, **request_))[0] == status
+    assert below.bodies == []
+
+
+def test_405_says_what_is_allowed():
+    assert problem(call(Below(), method="PUT"))[2]["allow"] == "POST"
+
+
+@pytest.mark.parametrize(
+    ("body", "loc", "message"),
+    [
+        (b"", [], "expected JSON in UTF-8"),
+        (b"{", [], "expected JSON in UTF-8"),
+        (b'{"texts": ["\xff"]}', [], "expected JSON in UTF-8"),
+        (b"[" * 100_000, [], "expected JSON in UTF-8"),
+        (b"[]", [], "valid dictionary"),
+        (b"{}", ["texts"], "Field required"),
+        (b'{"texts": []}', ["texts"], "at least 1 item"),
+        (b'{"texts": [""]}', ["texts", 0], "at least 1 character"),
+        (b'{"texts": ["x", " \\n"]}', ["texts", 1], "not white space"),
+        (b'{"texts": [1]}', ["texts", 0], "valid string"),
+        (b'{"texts": null}', ["texts"], "valid list"),
+        (b'{"texts": ["\\ud800"]}', ["texts", 0], "unicode"),
+        (b'{"texts": "x", "more": 1}', ["more"], "not permitted"),
+        (json.dumps({"texts": ["x"] * 257}).encode(), ["texts"], "at most 256 texts, found 257"),
+        (json.dumps({"texts": ["x", "y" * 20_001]}).encode(), ["texts", 1], "at most 20000 characters, found 20001"),
+    ],
+)
+def test_a_body_that_does_not_fit_is_told_where_and_why_and_not_repeated(body, loc, message):
+    below = Below()
+    status, content, _ = problem(call(below, body=body))
+    assert status == 422
+    assert content["errors"][0]["loc"] == loc
+    assert message in content["errors"][0]["message"]
+    assert message in content["detail"]
+    assert below.bodies == []
+
+
+def test_a_single_string_is_accepted():
+    assert call(Below(), body=b'{"texts": "one"}')[0] == 200
+
+
+@pytest.mark.parametrize("status", [400, 404, 429, 500, 503, 504])
+def test_errors_from_below_become_problems_without_internals(status):
+    found, content, headers = problem(call(Below(status=status)))
+    assert found == status
+    assert "secret" not in json.dumps(content)
+    assert ("retry-after" in headers) == (status in (429, 503))
+
+
+def test_a_failure_below_becomes_500_without_internals():
+    status, content, _ = problem(call(Below(error=RuntimeError("secret"))))
+    assert status == 500
+    assert "secret" not in json.dumps(content)
+
+
+def test_a_client_that_leaves_is_not_answered_and_not_computed():
+    below = Below()
+    left = [{"type": "http.request", "body": GOOD[:4], "more_body": True}, {"type": "http.disconnect"}]
+    assert call(below, messages=left) is None
+    assert below.bodies == []
+
+
+@pytest.mark.parametrize(("value", "valid"), [("7", True), ("0", False), ("-1", False), ("many", False), ("٣", False)])
+def test_a_setting_is_read_from_the_environment_or_refused(monkeypatch, value, valid):
+    from serving.errors import ConfigError
+
+    monkeypatch.setenv("STANCE_TEXTS", value)
+    settings.cache_clear()
+    try:
+        if valid:
+            assert settings().texts == int(value)
+        else:
+            with pytest.raises(ConfigError, match="STANCE_TEXTS: expected a positive whole number"):
+                settings()
+    finally:
+        settings.cache_clear()

@@ -1,0 +1,80 @@
+import json
+
+import pytest
+
+from serving import registry
+from serving.errors import RegistryError
+
+TAGS = [f"stance:2026010{i}t000000-abcdef" for i in range(1, 4)]
+
+
+@pytest.fixture
+def store(tmp_path, monkeypatch):
+    """A store with three models that are complete as far as the registry looks, and one that is not."""
+    monkeypatch.setenv("BENTOML_HOME", str(tmp_path))
+    for tag in TAGS:
+        folder = tmp_path / "models" / "stance" / tag.split(":")[1]
+        folder.mkdir(parents=True)
+        (folder / "manifest.json").write_text("{}")
+    (tmp_path / "models" / "stance" / "half-written").mkdir()
+    (tmp_path / "models" / "stance" / "latest").write_text("half-written")
+    return tmp_path
+
+
+def test_only_complete_models_are_listed_oldest_first(store):
+    assert [model.tag for model in registry.list_models()] == TAGS
+
+
+def test_an_empty_home_has_no_models_and_no_champion(tmp_path, monkeypatch):
+    monkeypatch.setenv("BENTOML_HOME", str(tmp_path / "absent"))
+    assert registry.list_models() == []
+    assert registry.champion() is None
+    with pytest.raises(RegistryError, match="no champion model in .*: train one with `stance train --promote`"):
+        registry.resolve()
+
+
+def test_the_champion_is_what_was_promoted_not_what_is_latest(store):
+    registry.promote(TAGS[1])
+    assert registry.champion() == TAGS[1]
+    assert registry.resolve().path == store / "models" / "stance" / TAGS[1].split(":")[1]
+
+
+def test_rollback_repoints_to_the_champion_before(store):
+    for tag in (TAGS[0], TAGS[1], TAGS[1], TAGS[2]):
+        registry.promote(tag)
+    assert [registry.rollback().tag, registry.champion()] == [TAGS[1], TAGS[1]]
+    assert registry.rollback().tag == TAGS[0]
+    with pytest.raises(RegistryError, match="no earlier champion"):
+        registry.rollback()
+    assert registry.champion() == TAGS[0]
+
+
+def test_an_unknown_model_is_refused_and_changes_nothing(store):
+    registry.promote(TAGS[0])
+    with pytest.raises(RegistryError, match="no model stance:nope"):
+        registry.promote("stance:nope")
+    assert registry.champion() == TAGS[0]
+
+
+def test_a_damaged_pointer_is_one_clear_error(store):
+    (store / "stance-champion.json").write_text("{")
+    with pytest.raises(RegistryError, match="expected a champion pointer"):
+        registry.champion()
+
+
+def test_the_pointer_is_replaced_whole(store):
+    registry.promote(TAGS[0])
+    registry.promote(TAGS[2])
+    content = json.loads((store / "stance-champion.json").read_text())
+    assert content == {"champion": TAGS[2], "history": [TAGS[0], TAGS[2]]}
+    assert sorted(path.name for path in store.iterdir()) == ["models", "stance-champion.json"]
+
+
+def test_a_save_that_fails_leaves_no_model(tmp_path, monkeypatch):
+    home = registry.home()
+    before = registry.list_models()
+    with pytest.raises(RuntimeError, match="midway"), registry.save("20260101t000000-ffffff", metadata={}) as place:
+        (place / "manifest.json").write_text("{}")
+        raise RuntimeError("midway")
+    assert registry.list_models() == before
+    assert home == registry.home()

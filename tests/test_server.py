@@ -1,0 +1,129 @@
+"""The service as a class, and as a real server: its answers are those of the predictor and of a scored file."""
+
+import csv
+import json
+import sys
+
+import bentoml
+import pytest
+
+from serving.score import Job, score
+from tests.conftest import ODD_TEXTS, ROOT
+from tests.server import running
+
+TOLERANCE = 0.01
+SECRET = "a sentence that must never stand in a log"
+SERVE = [sys.executable, str(ROOT / "stance.py"), "serve", "--port", "{port}"]
+
+
+@pytest.fixture(scope="module")
+def server(built, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("server")
+    with running(SERVE, log=folder / "log", cwd=folder) as client:
+        client.log = folder / "log"
+        yield client
+
+
+def post(server, body, **headers):
+    return server.post("/predict", content=body, headers={"content-type": "application/json", **headers})
+
+
+def test_the_class_answers_without_a_server(built, predictor):
+    from serving.service import StanceService
+
+    service = StanceService()
+    response = service.predict(["It is a lie."])
+    assert response.model == built.model.tag
+    assert response.predictions[0].label == predictor.predict(["It is a lie."])[0].label
+
+
+def test_trained_exported_served_and_batch_agree(server, predictor, texts, tmp_path):
+    clean = [text for text in texts if "\ud800" not in text]
+    expected = predictor.predict(clean)
+    answer = server.post("/predict", json={"texts": clean}).json()
+    assert answer["model"] == predictor.tag
+    served = answer["predictions"]
+    with (tmp_path / "in.csv").open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([["text"], *([text] for text in clean)])
+    score(Job(source=tmp_path / "in.csv", target=tmp_path / "out.csv"), predictor=predictor)
+    with (tmp_path / "out.csv").open(newline="", encoding="utf-8") as file:
+        batch = list(csv.DictReader(file))
+    assert len(served) == len(batch) == len(expected)
+    for prediction, answered, row in zip(expected, served, batch, strict=True):
+        assert answered["label"] == prediction.label == row["stance"]
+        assert answered["probabilities"] == pytest.approx(prediction.probabilities, abs=TOLERANCE)
+        assert float(row["stance_confidence"]) == pytest.approx(prediction.confidence, abs=TOLERANCE)
+        assert set(answered) == {"label", "confidence", "probabilities", "prediction_set", "abstain", "truncated"}
+        assert answered["truncated"] == prediction.truncated
+
+
+def test_odd_texts_are_answered_or_refused_but_never_fail(server):
+    for text in ODD_TEXTS:
+        response = post(server, json.dumps({"texts": [text]}))
+        assert response.status_code == (422 if "\ud800" in text else 200)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "content_type", "status"),
+    [
+        ("POST", "/predict", b"nonsense", "application/json", 422),
+        ("POST", "/predict", b'{"texts": [""]}', "application/json", 422),
+        ("POST", "/predict", b"x", "text/plain", 415),
+        ("POST", "/predict", b"x", "application/vnd.bentoml+pickle", 415),
+        ("POST", "/predict", b" " * 3_000_000, "application/json", 413),
+        ("GET", "/predict", b"", "", 405),
+        ("GET", "/absent", b"", "", 404),
+        ("POST", "/predict/submit", b"{}", "application/json", 404),
+    ],
+)
+def test_bad_requests_are_problems(server, method, path, body, content_type, status):
+    response = server.request(method, path, content=body, headers={"content-type": content_type})
+    assert response.status_code == status
+    assert response.headers["content-type"] == "application/problem+json"
+    assert response.json()["status"] == status
+
+
+def test_the_model_is_described(server, built):
+    content = server.get("/model").json()
+    assert content["model"] == built.model.tag
+    assert [label["name"] for label in content["labels"]] == ["supportive", "critical", "denying", "neutral"]
+    assert "Not for" in content["model_card"]
+    assert "files" not in content
+
+
+def test_health_metrics_and_description_answer(server):
+    server.post("/predict", json={"texts": "one"})
+    assert [server.get(path).status_code for path in ("/livez", "/readyz", "/metrics", "/docs.json")] == [200] * 4
+    assert 'endpoint="/predict"' in server.get("/metrics").text
+    paths = server.get("/docs.json").json()["paths"]
+    assert {"/predict", "/model", "/livez", "/readyz", "/metrics"} <= set(paths)
+    assert set(paths["/predict"]["post"]["responses"]) == {"200", "413", "415", "422", "429", "500", "503", "504"}
+
+
+def test_bentomls_own_client_works(server, predictor):
+    with bentoml.SyncHTTPClient(str(server.base_url)) as client:
+        answer = client.predict(texts=["It is a lie."])
+    assert answer["predictions"][0]["label"] == predictor.predict(["It is a lie."])[0].label
+
+
+def test_logs_hold_no_text(server):
+    for body in (json.dumps({"texts": [SECRET]}), json.dumps({"texts": [SECRET, 5]}), json.dumps({"texts": SECRET, SECRET: 1})):
+        post(server, body)
+    post(server, SECRET)
+    log = server.log.read_text()
+    assert "path=/predict" in log
+    assert SECRET not in log
+
+
+@pytest.mark.slow
+def test_plain_bentoml_serve_works(built, tmp_path):
+    command = [sys.executable, "-m", "bentoml", "serve", "--port", "{port}", "--host", "127.0.0.1", str(ROOT)]
+    with running(command, log=tmp_path / "log", cwd=ROOT) as client:
+        assert client.post("/predict", json={"texts": ["one"]}).json()["model"] == built.model.tag
+
+
+@pytest.mark.slow
+def test_several_workers_answer(built, tmp_path):
+    with running([*SERVE, "--workers", "2"], log=tmp_path / "log", cwd=tmp_path) as client:
+        assert {client.post("/predict", json={"texts": ["one"]}).status_code for _ in range(10)} == {200}
+        assert (tmp_path / "log").read_text().count("Service stance initialized") >= 1

@@ -1,0 +1,77 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from serving.errors import DataError
+from training.config import read_config
+from training.rows import LabelledRow
+from training.split import group_near_duplicates, split_rows
+
+CONFIG = read_config().split
+
+
+def row(text):
+    return LabelledRow(text=text, label="neutral", where="test")
+
+
+def places(rows):
+    split = split_rows(rows, CONFIG)
+    return {r.text: name for name in ("train", "validation", "test") for r in getattr(split, name)}
+
+
+@pytest.fixture(scope="module")
+def corpus(corpus_lines):
+    return [row(line["text"]) for line in corpus_lines]
+
+
+def test_parts_are_near_the_configured_sizes_and_hold_every_row_once(corpus):
+    found = places(corpus)
+    assert len(found) == len(corpus)
+    shares = {name: sum(p == name for p in found.values()) / len(found) for name in ("validation", "test")}
+    assert shares["validation"] == pytest.approx(CONFIG.validation_fraction, abs=0.03)
+    assert shares["test"] == pytest.approx(CONFIG.test_fraction, abs=0.03)
+
+
+def test_near_duplicates_never_cross(corpus):
+    found = places(corpus)
+    texts = list(found)
+    groups = group_near_duplicates(texts, threshold=CONFIG.near_duplicate)
+    for group in np.flatnonzero(np.bincount(groups) > 1):
+        assert len({found[texts[i]] for i in np.flatnonzero(groups == group)}) == 1
+
+
+def test_grouping_sees_punctuation_case_and_a_changed_word_through():
+    texts = [
+        "The envoy said that the report was a blatant lie from start to finish.",
+        "THE ENVOY SAID, that the report was a blatant lie from start to finish",
+        "The envoy said that the report was a shameless lie from start to finish.",
+        "Ministers will meet in Geneva on Monday to discuss the budget.",
+    ]
+    groups = group_near_duplicates(texts, threshold=0.5)
+    assert groups[0] == groups[1] == groups[2] != groups[3]
+
+
+def test_one_word_texts_group_with_themselves_only():
+    groups = group_near_duplicates(["Lies", "lies!", "Truth"], threshold=0.5)
+    assert groups[0] == groups[1] != groups[2]
+
+
+@settings(max_examples=25, deadline=None)
+@given(data=st.data())
+def test_adding_rows_never_moves_a_row_from_test_into_training(corpus, data):
+    pool = corpus[:600]
+    kept = data.draw(st.integers(min_value=200, max_value=599))
+    before, after = places(pool[:kept]), places(pool)
+    guard = {"train": 0, "validation": 1, "test": 2}
+    assert all(guard[after[text]] >= guard[place] for text, place in before.items())
+
+
+def test_the_order_of_rows_decides_nothing(corpus):
+    pool = corpus[:500]
+    assert places(pool) == places(pool[::-1])
+
+
+def test_too_few_rows_is_one_clear_error():
+    with pytest.raises(DataError, match="1 rows leave none for"):
+        split_rows([row("only one")], CONFIG)

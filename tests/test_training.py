@@ -1,0 +1,124 @@
+"""Training itself: the same seed, a killed run, several processes, the real base model, another task."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from serving import registry
+from serving.artifact import read_manifest
+from tests.conftest import ROOT
+from training.base import PACKAGED_SHA256, find_base, load_encoder
+from training.evaluate import evaluate
+
+pytestmark = pytest.mark.slow
+
+
+def train(*arguments, launcher=(), home, check=True, **options):
+    """Run `stance train` as a program in a store of its own."""
+    program = [str(ROOT / "stance.py"), "train", *arguments]
+    command = [*launcher, *program] if launcher else [sys.executable, *program]
+    environment = {**os.environ, "BENTOML_HOME": str(home)}
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=check, cwd=ROOT, **options)
+
+
+def only_model(home, monkeypatch):
+    monkeypatch.setenv("BENTOML_HOME", str(home))
+    (model,) = registry.list_models()
+    return model
+
+
+@pytest.fixture(scope="module")
+def arguments(tiny_base, small_corpus, quick_config):
+    return ["--data", str(small_corpus), "--config", str(quick_config), "--base-model", str(tiny_base)]
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others(arguments, tmp_path, monkeypatch):
+    digests = []
+    for name, seed in (("one", "5"), ("two", "5"), ("three", "6")):
+        train(*arguments, "--seed", seed, home=tmp_path / name)
+        model = only_model(tmp_path / name, monkeypatch)
+        digests.append(read_manifest(model.path).files["model.safetensors"].sha256)
+    assert digests[0] == digests[1] != digests[2]
+
+
+def test_a_killed_run_goes_on_from_its_checkpoint(arguments, small_corpus, tmp_path, monkeypatch):
+    config = tmp_path / "long.toml"
+    config.write_text('[fit]\nepochs = 40\nearly_stopping_patience = 40\nlearning_rate = 1e-3\n[export]\nforms = ["f32"]\n')
+    changed = [*arguments, "--config", str(config)]
+    command = [sys.executable, str(ROOT / "stance.py"), "train", *changed]
+    process = subprocess.Popen(
+        command, env={**os.environ, "BENTOML_HOME": str(tmp_path)}, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+    )
+    for line in process.stderr:
+        if line.startswith("epoch 3 "):
+            break
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert not list((tmp_path / "models").glob("stance/*")) if (tmp_path / "models").exists() else True
+    again = train(*changed, home=tmp_path)
+    assert "going on with the run" in again.stderr
+    epochs = [line.split()[1] for line in again.stderr.splitlines() if line.startswith("epoch ")]
+    assert epochs[0] in ("3", "4")
+    assert epochs[-1] == "40"
+    assert only_model(tmp_path, monkeypatch)
+    assert list((tmp_path / "stance-runs").iterdir()) == []
+
+
+def test_two_processes_give_a_model_as_good_as_one(arguments, tmp_path, monkeypatch):
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "0", "--standalone"]
+    scores = []
+    for name, prefix in (("one", ()), ("two", launcher)):
+        train(*arguments, "--seed", "5", launcher=prefix, home=tmp_path / name)
+        model = only_model(tmp_path / name, monkeypatch)
+        manifest = read_manifest(model.path)
+        assert manifest.metrics["validation"]["texts"] == 32
+        scores.append(manifest.metrics["validation"])
+    low, high = scores[0]["macro_f1_interval"]
+    assert low <= scores[1]["macro_f1"] <= max(high, 1)
+
+
+def test_the_packaged_base_is_the_one_that_was_checked():
+    assert find_base("all-MiniLM-L6-v2").sha256 == PACKAGED_SHA256
+    assert load_encoder(find_base("all-MiniLM-L6-v2")).config.hidden_size == 384
+
+
+def test_the_real_base_learns_another_task_with_its_own_labels(tmp_path, monkeypatch):
+    """Three labels, unbalanced, a few hundred rows of another subject: better than guessing on rows it has not seen."""
+    subjects = ["the tram", "the new stadium", "the toll", "the park", "the bridge", "the library", "the bypass", "the cycle lane"]
+    pros = ["We are glad about {} and want it soon.", "{} will be a blessing for the town.", "I fully support {}."]
+    cons = ["We reject {} outright.", "{} would be a disaster for the town.", "I am firmly against {}."]
+    nots = ["A meeting about {} takes place on Monday.", "{} was first proposed in 1998.", "The map shows {} in blue."]
+    rows = [{"body": t.format(s), "stance": label} for label, ts in (("FOR", pros), ("AGAINST", cons), ("NONE", nots)) for t in ts for s in subjects]
+    extra = [{"body": f"{row['body']} Number {i} said so.", "stance": row["stance"]} for i in range(4) for row in rows if row["stance"] != "NONE"]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows + extra))
+    (tmp_path / "task.toml").write_text('name = "town"\ntarget = "a town\'s building plans"\nlabels = ["for", "against", "none"]\n')
+    (tmp_path / "config.toml").write_text('[fit]\nepochs = 3\n[split]\nnear_duplicate = 0.9\n[export]\nforms = ["f32"]\n')
+    maps = [part for old, new in (("FOR", "for"), ("AGAINST", "against"), ("NONE", "none")) for part in ("--label-map", f"{old}={new}")]
+    names = ["--text-column", "body", "--label-column", "stance"]
+    files = ["--task", str(tmp_path / "task.toml"), "--data", str(tmp_path / "rows.jsonl"), "--config", str(tmp_path / "config.toml")]
+    train(*files, *names, *maps, home=tmp_path / "home")
+    model = only_model(tmp_path / "home", monkeypatch)
+    metrics = read_manifest(model.path).metrics
+    assert list(metrics["test"]["per_class"]) == ["for", "against", "none"]
+    majority = metrics["test"]["baselines"] if "baselines" in metrics["test"] else None
+    assert majority is not None
+    assert metrics["test"]["macro_f1"] > majority["majority class"]["macro_f1"] + 0.2
+
+
+def test_the_report_stands_in_the_artifact_and_opens_offline(built):
+    page = (built.model.path / "report.html").read_text(encoding="utf-8")
+    assert page.count("<svg") == 9
+    assert "src=" not in page
+    assert "<link" not in page
+    card = (built.model.path / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert f"{built.figures['frozen test']['macro_f1']:.3f}" in card
+
+
+def test_evaluation_is_that_of_the_served_predictor(built, predictor, run):
+    found = evaluate(predictor, {"frozen test": run.frozen_test})
+    assert found["frozen test"]["macro_f1"] == pytest.approx(built.figures["frozen test"]["macro_f1"])
+    assert found["frozen test"]["confusion"] == built.figures["frozen test"]["confusion"]
