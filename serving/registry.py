@@ -142,5 +142,6 @@ def _bundled_tag() -> str | None:
     if not description.is_file():
         return None
     content = yaml.safe_load(description.read_text(encoding="utf-8"))
-    tags = [str(model["tag"]) for model in content.get("models") or []]
+    holders = [content, *content.get("services", [])]
+    tags = [str(model["tag"]) for holder in holders for model in holder.get("models") or []]
     return next((tag for tag in tags if tag.startswith(f"{NAME}:")), None)

@@ -1,0 +1,28 @@
+# PIP_* variables of the environment reach pip; the README says how to keep torch small on a machine without a GPU.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: setup serve train test check bench
+setup: .venv/ready
+
+.venv/ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[train,dev]'
+	touch $@
+
+serve: setup
+	$(BIN)/stance models show >/dev/null 2>&1 || $(BIN)/stance train --promote
+	exec $(BIN)/stance serve
+
+train: setup
+	$(BIN)/stance train --promote
+
+test: setup
+	$(BIN)/python -m pytest
+
+check: setup
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
+	$(BIN)/python -m pytest
+
+bench: setup
+	$(BIN)/python -m benchmarks.throughput
