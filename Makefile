@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup serve train test check bench
+.PHONY: setup champion serve train test check bench
 setup: .venv/ready
 
 .venv/ready: pyproject.toml constraints.txt
@@ -10,8 +10,12 @@ setup: .venv/ready
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[train,dev]'
 	touch $@
 
-serve: setup
-	$(BIN)/stance models show >/dev/null 2>&1 || $(BIN)/stance train --promote
+# The ready champion where the repository holds one, else a new one is trained.
+champion: setup
+	$(BIN)/stance models show >/dev/null 2>&1 || $(BIN)/stance models import models/champion.bentomodel --promote \
+	  || $(BIN)/stance train --promote
+
+serve: champion
 	exec $(BIN)/stance serve
 
 train: setup

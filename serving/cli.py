@@ -124,6 +124,39 @@ def rollback() -> None:
     typer.echo(registry.rollback().tag)
 
 
+@models.command("export")
+def export_model(
+    tag: Annotated[str, typer.Argument(help="Tag of the model.", metavar="TAG")],
+    file: Annotated[Path, typer.Argument(help="A new file; .bentomodel by its name.", metavar="FILE")],
+) -> None:
+    """Write a model into one file for another machine.
+
+    Example: stance models export stance:20260101t120000-ab12cd champion.bentomodel
+    """
+    from serving import registry
+
+    typer.echo(registry.export_model(tag, file))
+
+
+@models.command("import")
+def import_model(
+    file: Annotated[Path, typer.Argument(help="A file of `stance models export`.", metavar="FILE")],
+    promote: Annotated[bool, typer.Option("--promote", help="Make it the champion.")] = False,
+) -> None:
+    """Put a model file into the store, after checking that it loads.
+
+    Example: stance models import champion.bentomodel --promote
+    """
+    from serving import registry
+    from serving.predictor import Predictor
+
+    model = registry.import_model(file)
+    Predictor.load(model.tag)
+    if promote:
+        registry.promote(model.tag)
+    typer.echo(model.tag)
+
+
 def serve(
     host: Annotated[str, typer.Option(help="IP address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535)] = 3000,

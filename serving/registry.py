@@ -108,6 +108,38 @@ def save(version: str, *, metadata: dict[str, str]) -> Iterator[Path]:
         yield Path(model.path)
 
 
+def export_model(tag: str, path: Path) -> Path:
+    """Write a model into one file that :func:`import_model` reads on any machine; return the file's path.
+
+    Raises:
+        RegistryError: there is no such model, or the file exists or cannot be written.
+    """
+    import bentoml
+
+    model = resolve(tag)
+    if path.exists():
+        raise RegistryError(f"{path}: exists already; name a new file.")
+    try:
+        return Path(bentoml.models.export_model(model.tag, str(path), output_format=path.suffix.lstrip(".") or None))
+    except (OSError, ValueError, bentoml.exceptions.BentoMLException) as error:
+        raise RegistryError(f"{path}: cannot be written ({error}).") from None
+
+
+def import_model(path: Path) -> StoredModel:
+    """Put a model that :func:`export_model` wrote into the store.
+
+    Raises:
+        RegistryError: the file is no exported model, or the store has a model of its tag already.
+    """
+    import bentoml
+
+    try:
+        tag = str(bentoml.models.import_model(str(path)).tag)
+    except Exception as error:  # a damaged archive fails in many ways
+        raise RegistryError(f"{path}: expected a file of `stance models export`, found something else ({error}).") from None
+    return resolve(tag)
+
+
 def _pointer() -> Path:
     return home() / f"{NAME}-champion.json"
 

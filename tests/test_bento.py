@@ -57,7 +57,16 @@ def test_the_bento_serves_in_an_environment_without_torch(bento, built, predicto
     venv.create(tmp_path / "venv", with_pip=True)
     python = str(tmp_path / "venv" / "bin" / "python")
     requirements = path / "env" / "python" / "requirements.txt"
-    install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--constraint", str(ROOT / "constraints.txt")]
+    install = [
+        python,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--constraint",
+        str(ROOT / "constraints.txt"),
+    ]
     subprocess.run([*install, "--requirement", str(requirements)], check=True)
     probe = f"import importlib.util as u; print([n for n in {ABSENT!r} if u.find_spec(n)])"
     found = subprocess.run([python, "-c", probe], capture_output=True, text=True, check=True, cwd=tmp_path)

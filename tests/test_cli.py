@@ -9,7 +9,19 @@ from typer.testing import CliRunner
 import stance
 from tests.conftest import ROOT
 
-COMMANDS = ["train", "evaluate", "predict", "score", "serve", "models list", "models show", "models promote", "models rollback"]
+COMMANDS = [
+    "train",
+    "evaluate",
+    "predict",
+    "score",
+    "serve",
+    "models list",
+    "models show",
+    "models promote",
+    "models rollback",
+    "models export",
+    "models import",
+]
 
 
 def command(*arguments, **options):
@@ -65,6 +77,21 @@ def test_models_list_marks_the_champion_and_show_prints_the_manifest(built):
     shown = json.loads(out)
     assert (status, shown["tag"]) == (0, built.model.tag)
     assert shown["metrics"]["frozen test"]["macro_f1"] == pytest.approx(built.figures["frozen test"]["macro_f1"])
+
+
+def test_a_model_travels_in_a_file_to_another_store(built, tmp_path):
+    file = tmp_path / "model.bentomodel"
+    assert command("models", "export", built.model.tag, str(file))[0] == 0
+    other = {**os.environ, "BENTOML_HOME": str(tmp_path / "other")}
+    status, out, err = command("models", "import", str(file), "--promote", env=other)
+    assert (status, out.strip()) == (0, built.model.tag), err
+    assert command("predict", "A lie.", env=other)[1] == command("predict", "A lie.")[1]
+    assert command("models", "import", str(file), env=other)[0] == 1
+    assert command("models", "export", built.model.tag, str(file))[0] == 1
+    file.write_bytes(b"nonsense")
+    status, _, err = command("models", "import", str(file), env=other)
+    assert status == 1
+    assert "expected a file of `stance models export`" in err
 
 
 def test_evaluate_scores_files_and_writes_what_is_asked(built, small_corpus, tmp_path):

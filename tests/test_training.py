@@ -88,18 +88,50 @@ def test_the_packaged_base_is_the_one_that_was_checked():
 
 def test_the_real_base_learns_another_task_with_its_own_labels(tmp_path, monkeypatch):
     """Three labels, unbalanced, a few hundred rows of another subject: better than guessing on rows it has not seen."""
-    subjects = ["the tram", "the new stadium", "the toll", "the park", "the bridge", "the library", "the bypass", "the cycle lane"]
+    subjects = [
+        "the tram",
+        "the new stadium",
+        "the toll",
+        "the park",
+        "the bridge",
+        "the library",
+        "the bypass",
+        "the cycle lane",
+    ]
     pros = ["We are glad about {} and want it soon.", "{} will be a blessing for the town.", "I fully support {}."]
     cons = ["We reject {} outright.", "{} would be a disaster for the town.", "I am firmly against {}."]
     nots = ["A meeting about {} takes place on Monday.", "{} was first proposed in 1998.", "The map shows {} in blue."]
-    rows = [{"body": t.format(s), "stance": label} for label, ts in (("FOR", pros), ("AGAINST", cons), ("NONE", nots)) for t in ts for s in subjects]
-    extra = [{"body": f"{row['body']} Number {i} said so.", "stance": row["stance"]} for i in range(4) for row in rows if row["stance"] != "NONE"]
+    rows = [
+        {"body": t.format(s), "stance": label}
+        for label, ts in (("FOR", pros), ("AGAINST", cons), ("NONE", nots))
+        for t in ts
+        for s in subjects
+    ]
+    extra = [
+        {"body": f"{row['body']} Number {i} said so.", "stance": row["stance"]}
+        for i in range(4)
+        for row in rows
+        if row["stance"] != "NONE"
+    ]
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows + extra))
-    (tmp_path / "task.toml").write_text('name = "town"\ntarget = "a town\'s building plans"\nlabels = ["for", "against", "none"]\n')
+    (tmp_path / "task.toml").write_text(
+        'name = "town"\ntarget = "a town\'s building plans"\nlabels = ["for", "against", "none"]\n'
+    )
     (tmp_path / "config.toml").write_text('[fit]\nepochs = 3\n[split]\nnear_duplicate = 0.9\n[export]\nforms = ["f32"]\n')
-    maps = [part for old, new in (("FOR", "for"), ("AGAINST", "against"), ("NONE", "none")) for part in ("--label-map", f"{old}={new}")]
+    maps = [
+        part
+        for old, new in (("FOR", "for"), ("AGAINST", "against"), ("NONE", "none"))
+        for part in ("--label-map", f"{old}={new}")
+    ]
     names = ["--text-column", "body", "--label-column", "stance"]
-    files = ["--task", str(tmp_path / "task.toml"), "--data", str(tmp_path / "rows.jsonl"), "--config", str(tmp_path / "config.toml")]
+    files = [
+        "--task",
+        str(tmp_path / "task.toml"),
+        "--data",
+        str(tmp_path / "rows.jsonl"),
+        "--config",
+        str(tmp_path / "config.toml"),
+    ]
     train(*files, *names, *maps, home=tmp_path / "home")
     model = only_model(tmp_path / "home", monkeypatch)
     metrics = read_manifest(model.path).metrics

@@ -158,9 +158,11 @@ class _Assembly:
         return min(0.99, float(np.abs(served - expected).max()) + GOLDEN_MARGIN)
 
     def _write_training_side(self) -> None:
-        from safetensors.torch import save_model
+        from safetensors.torch import save_file
 
-        save_model(self.fitted.model, str(self.folder / artifact.WEIGHTS))
+        # Half precision halves the artifact; fine-tuning starts from it as well as from single precision.
+        state = {name: tensor.half().contiguous() for name, tensor in self.fitted.model.state_dict().items()}
+        save_file(state, str(self.folder / artifact.WEIGHTS))
         (self.folder / ENCODER_CONFIG).write_text(self.fitted.model.encoder.config.to_json_string(), encoding="utf-8")
         (self.folder / CONFIGURATION).write_text(self.run.config.model_dump_json(indent=2) + "\n", encoding="utf-8")
 

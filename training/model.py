@@ -20,7 +20,8 @@ class StanceModel(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.classifier = nn.Linear(encoder.config.hidden_size, labels)
         self.label_smoothing = 0.0
-        self.class_weights: torch.Tensor | None = None
+        self.class_weights: torch.Tensor
+        self.register_buffer("class_weights", torch.ones(labels), persistent=False)  # follows the model to its device
 
     def forward(
         self, input_ids: torch.Tensor, attention_mask: torch.Tensor, labels: torch.Tensor | None = None
