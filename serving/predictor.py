@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 TOKENS_PER_BATCH = 4096
 """Padded tokens computed at once: large enough to fill the cores, small enough to stay in their caches."""
 
+DECIMALS = 6
+"""Digits of a probability that are written out; the rest differs from processor to processor."""
+
 
 @dataclass(frozen=True, slots=True)
 class Prediction:

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from serving.predictor import Prediction
+from serving.predictor import DECIMALS, Prediction
 from serving.settings import settings
 
 
@@ -58,8 +58,8 @@ class TextPrediction(BaseModel):
         """Return the prediction as it is sent."""
         return cls(
             label=prediction.label,
-            confidence=prediction.confidence,
-            probabilities=prediction.probabilities,
+            confidence=round(prediction.confidence, DECIMALS),
+            probabilities={label: round(p, DECIMALS) for label, p in prediction.probabilities.items()},
             prediction_set=list(prediction.prediction_set),
             abstain=prediction.abstain,
             truncated=prediction.truncated,

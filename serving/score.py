@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import IO, Any, Literal
 
 from serving.errors import DataError
-from serving.predictor import Prediction, Predictor
+from serving.predictor import DECIMALS, Prediction, Predictor
 from serving.tables import Cell, Chunk, format_of, json_line, open_table, open_writer
 
 ROWS_PER_CHUNK = 2048
-DECIMALS = 6
 
 
 @dataclass(slots=True)

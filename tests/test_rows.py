@@ -6,7 +6,7 @@ import pytest
 
 from serving.errors import ConfigError, DataError
 from training.config import read_config
-from training.rows import Columns, LabelledRow, digest, read_rows, without_repeats
+from training.rows import Columns, LabelledRow, digest, read_rows, unique_rows
 from training.task import read_task
 
 LABELS = ("for", "against")
@@ -82,12 +82,17 @@ def test_a_missing_file_is_one_clear_error(tmp_path):
         read_rows(tmp_path / "absent.csv", labels=LABELS)
 
 
-def test_repeats_are_used_once_and_contradictions_refused():
-    rows = [LabelledRow("a", "for", "f:1"), LabelledRow("a ", "for", "f:2"), LabelledRow("b", "for", "f:3")]
-    kept, repeats = without_repeats(rows)
-    assert ([row.where for row in kept], repeats) == (["f:1", "f:3"], 1)
-    with pytest.raises(DataError, match="f:9: the text of f:1 again, labelled 'against' here and 'for' there"):
-        without_repeats([*rows, LabelledRow("a", "against", "f:9")])
+def test_repeats_are_used_once_and_contradictions_not_at_all():
+    where = [("a", "for"), ("a ", "for"), ("b", "for"), ("c", "for"), ("c", "against")]
+    unique = unique_rows([LabelledRow(text, label, f"f:{i}") for i, (text, label) in enumerate(where)])
+    assert [row.where for row in unique.rows] == ["f:0", "f:2"]
+    assert [row.where for row in unique.repeats] == ["f:1"]
+    assert [row.where for row in unique.contradictions] == ["f:3", "f:4"]
+
+
+def test_small_data_is_gone_through_more_often():
+    fit = read_config().fit.model_copy(update={"epochs": 4, "min_steps": 100, "batch_size": 32})
+    assert [fit.epochs_for(rows) for rows in (10_000, 800, 320)] == [4, 4, 10]
 
 
 def test_the_digest_depends_on_texts_and_labels_only():

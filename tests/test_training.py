@@ -47,7 +47,9 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(arguments,
 
 def test_a_killed_run_goes_on_from_its_checkpoint(arguments, small_corpus, tmp_path, monkeypatch):
     config = tmp_path / "long.toml"
-    config.write_text('[fit]\nepochs = 40\nearly_stopping_patience = 40\nlearning_rate = 1e-3\n[export]\nforms = ["f32"]\n')
+    config.write_text(
+        '[fit]\nepochs = 40\nmin_steps = 0\nearly_stopping_patience = 40\nlearning_rate = 1e-3\n[export]\nforms = ["f32"]\n'
+    )
     changed = [*arguments, "--config", str(config)]
     command = [sys.executable, str(ROOT / "stance.py"), "train", *changed]
     process = subprocess.Popen(
@@ -117,7 +119,9 @@ def test_the_real_base_learns_another_task_with_its_own_labels(tmp_path, monkeyp
     (tmp_path / "task.toml").write_text(
         'name = "town"\ntarget = "a town\'s building plans"\nlabels = ["for", "against", "none"]\n'
     )
-    (tmp_path / "config.toml").write_text('[fit]\nepochs = 3\n[split]\nnear_duplicate = 0.9\n[export]\nforms = ["f32"]\n')
+    (tmp_path / "config.toml").write_text(
+        '[fit]\nepochs = 3\nmin_steps = 0\n[split]\nnear_duplicate = 0.9\n[export]\nforms = ["f32"]\n'
+    )
     maps = [
         part
         for old, new in (("FOR", "for"), ("AGAINST", "against"), ("NONE", "none"))

@@ -58,7 +58,7 @@ def train(
     from training.build import Run, build
     from training.config import read_config
     from training.evaluate import print_figures
-    from training.rows import read_rows, without_repeats
+    from training.rows import read_rows, unique_rows
     from training.task import DEFAULT_TASK, read_task
 
     chosen = read_task(task or DEFAULT_TASK)
@@ -68,11 +68,12 @@ def train(
     if not files:
         raise typer.BadParameter("the task names no corpus: give the labelled files with --data")
     found = [row for file in files for row in read_rows(file, labels=chosen.label_names, columns=columns if data else None)]
-    rows, repeats = without_repeats(found)
-    if repeats:
-        typer.echo(f"{repeats} repeated rows are used once", err=True)
+    unique = unique_rows(found)
+    for kind, left_out in (("repeat another row", unique.repeats), ("have a text with different labels", unique.contradictions)):
+        if left_out:
+            typer.echo(f"{len(left_out)} rows {kind} and are left out, the first at {left_out[0].where}", err=True)
     frozen = read_rows(chosen.frozen_test, labels=chosen.label_names) if chosen.frozen_test else []
-    built = build(Run(task=chosen, rows=rows, config=settings, frozen_test=frozen))
+    built = build(Run(task=chosen, rows=unique.rows, config=settings, frozen_test=frozen))
     if built is None:
         return
     if promote:

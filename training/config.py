@@ -1,5 +1,6 @@
 """The training configuration: one TOML, every value in it, an unknown key is an error."""
 
+import math
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any
@@ -41,6 +42,7 @@ class FitConfig(_Section):
 
     seed: int = Field(ge=0)
     epochs: int = Field(ge=1)
+    min_steps: int = Field(ge=0)
     batch_size: int = Field(ge=1)
     learning_rate: Positive
     head_learning_rate: Positive
@@ -50,6 +52,10 @@ class FitConfig(_Section):
     class_weight_power: float = Field(ge=0, le=1)
     max_grad_norm: Positive
     early_stopping_patience: int = Field(ge=1)
+
+    def epochs_for(self, rows: int) -> int:
+        """Return how often that many rows are gone through: ``epochs``, or as often as ``min_steps`` asks."""
+        return max(self.epochs, math.ceil(self.min_steps * self.batch_size / rows))
 
 
 class CalibrationConfig(_Section):

@@ -44,15 +44,16 @@ def fit(
     model = StanceModel(load_encoder(base), labels=len(labels), dropout=config.model.dropout)
     model.label_smoothing = config.fit.label_smoothing
     model.class_weights = class_weights(split.train, labels=labels, power=config.fit.class_weight_power)
+    epochs = config.fit.epochs_for(len(split.train))
     trainer = Trainer(
         model=model,
-        args=_arguments(config.fit, folder=folder),
+        args=_arguments(config.fit, epochs=epochs, folder=folder),
         train_dataset=_dataset(split.train, tokenizer=tokenizer, labels=labels),
         eval_dataset=_dataset(split.validation, tokenizer=tokenizer, labels=labels),
         data_collator=_collate,
         compute_metrics=_macro_f1,
         optimizers=(_optimizer(model, config.fit), None),
-        callbacks=[EarlyStoppingCallback(config.fit.early_stopping_patience), _Tell(config.fit.epochs)],
+        callbacks=[EarlyStoppingCallback(config.fit.early_stopping_patience), _Tell(epochs)],
     )
     trainer.remove_callback(PrinterCallback)
     checkpoint = get_last_checkpoint(str(folder)) if folder.is_dir() else None
@@ -81,13 +82,13 @@ def bf16_supported() -> bool:
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
-def _arguments(config: FitConfig, *, folder: Path) -> TrainingArguments:
+def _arguments(config: FitConfig, *, epochs: int, folder: Path) -> TrainingArguments:
     arguments = TrainingArguments(
         output_dir=str(folder),
         use_cpu=not torch.cuda.is_available(),
         bf16=bf16_supported(),
         seed=config.seed,
-        num_train_epochs=config.epochs,
+        num_train_epochs=epochs,
         lr_scheduler_type="linear",
         warmup_steps=config.warmup_fraction,  # below 1: a fraction of all steps
         max_grad_norm=config.max_grad_norm,

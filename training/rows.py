@@ -83,21 +83,26 @@ def _fault(text: str, label: object, *, labels: Sequence[str], columns: Columns,
     return ""
 
 
-def without_repeats(rows: Sequence[LabelledRow]) -> tuple[list[LabelledRow], int]:
-    """Return the rows without exact repeats (same text, same label), and how many were left out.
+@dataclass(frozen=True, slots=True)
+class Unique:
+    """Rows whose texts are all different, with those that were left out."""
 
-    Raises:
-        DataError: one text stands there with two labels.
-    """
-    first: dict[str, LabelledRow] = {}
+    rows: list[LabelledRow]
+    repeats: list[LabelledRow]
+    contradictions: list[LabelledRow]
+
+
+def unique_rows(rows: Sequence[LabelledRow]) -> Unique:
+    """Keep one row a text; texts that stand there with different labels are left out altogether, since neither can be trusted."""
+    by_text: dict[str, list[LabelledRow]] = {}
     for row in rows:
-        seen = first.setdefault(row.text.strip(), row)
-        if seen.label != row.label:
-            raise DataError(
-                f"{row.where}: the text of {seen.where} again, labelled {row.label!r} here and {seen.label!r} there;"
-                " keep the one that is right."
-            )
-    return list(first.values()), len(rows) - len(first)
+        by_text.setdefault(row.text.strip(), []).append(row)
+    agreed = {text: len({row.label for row in same}) == 1 for text, same in by_text.items()}
+    return Unique(
+        rows=[same[0] for text, same in by_text.items() if agreed[text]],
+        repeats=[row for text, same in by_text.items() if agreed[text] for row in same[1:]],
+        contradictions=[row for text, same in by_text.items() if not agreed[text] for row in same],
+    )
 
 
 def digest(rows: Sequence[LabelledRow]) -> str:

@@ -6,7 +6,7 @@ from serving.artifact import Manifest
 from serving.errors import DataError
 from training.baselines import Baselines
 from training.config import Config
-from training.rows import LabelledRow, digest, read_rows, without_repeats
+from training.rows import LabelledRow, digest, read_rows, unique_rows
 from training.split import split_rows
 from training.task import Task
 
@@ -20,7 +20,7 @@ def own_sets(manifest: Manifest, task: Task) -> tuple[Mapping[str, Sequence[Labe
     labels = manifest.label_names
     if task.corpus is None:
         raise DataError(f"task {task.name} names no corpus: give the labelled files with --data.")
-    rows, _ = without_repeats(read_rows(task.corpus, labels=labels))
+    rows = unique_rows(read_rows(task.corpus, labels=labels)).rows
     if digest(rows) != manifest.data["sha256"]:
         raise DataError(
             f"{task.corpus}: not the rows that this model was trained with, so some of its test rows may be among them;"

@@ -1,0 +1,92 @@
+"""The README's words: its figures are those of the result files, its commands run, its answers are the ready champion's."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+from benchmarks.readme import README, sections
+from tests.conftest import ROOT
+from tests.server import running
+
+CHAMPION = ROOT / "models" / "champion.bentomodel"
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """A store that holds the ready champion, as `make serve` puts it there."""
+    home = tmp_path_factory.mktemp("champion")
+    run_stance("models", "import", str(CHAMPION), "--promote", home=home)
+    return home
+
+
+def run_stance(*arguments, home, cwd=ROOT):
+    command = [sys.executable, str(ROOT / "stance.py"), *arguments]
+    environment = {**os.environ, "BENTOML_HOME": str(home)}
+    return subprocess.run(command, env=environment, cwd=cwd, check=True, capture_output=True, text=True).stdout
+
+
+def blocks(language):
+    return re.findall(rf"```{language}\n(.*?)```", README.read_text(encoding="utf-8"), flags=re.DOTALL)
+
+
+@pytest.mark.parametrize("name", ["results", "costs"])
+def test_measured_parts_are_those_of_the_result_files(name):
+    assert f"<!-- {name} -->\n{sections()[name]}\n<!-- end of {name} -->" in README.read_text(encoding="utf-8")
+
+
+def test_every_command_that_the_readme_names_exists():
+    named = set(re.findall(r"`?(?:\.venv/bin/)?stance (models [a-z]+|[a-z]+)", README.read_text(encoding="utf-8")))
+    for name in named - {"models list"}:
+        subprocess.run([sys.executable, str(ROOT / "stance.py"), *name.split(), "--help"], check=True, capture_output=True)
+    assert {"predict", "score", "serve", "train", "evaluate"} <= named
+
+
+@pytest.mark.slow
+def test_the_curl_is_answered_as_printed(home, tmp_path):
+    (request,) = [block for block in blocks("sh") if "curl" in block]
+    (printed,) = [json.loads(block) for block in blocks("json")]
+    serve = [sys.executable, str(ROOT / "stance.py"), "serve", "--port", "{port}"]
+    with running(serve, log=tmp_path / "log", cwd=tmp_path, env={"BENTOML_HOME": str(home)}) as client:
+        command = request.replace("http://127.0.0.1:3000", str(client.base_url).rstrip("/"))
+        done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
+    found = json.loads(done.stdout)
+    assert found["model"] == printed["model"]
+    assert len(found["predictions"]) == len(printed["predictions"])
+    for answered, expected in zip(found["predictions"], printed["predictions"], strict=True):
+        probabilities = answered.pop("probabilities"), expected.pop("probabilities")
+        assert probabilities[0] == pytest.approx(probabilities[1], abs=0.02)
+        assert answered.pop("confidence") == pytest.approx(expected.pop("confidence"), abs=0.02)
+        assert answered == expected
+
+
+@pytest.mark.slow
+def test_the_batch_command_scores_every_row(home, tmp_path):
+    (command,) = [block.strip() for block in blocks("sh") if "stance score" in block]
+    program, name, source, target = command.split()
+    assert (program, name) == (".venv/bin/stance", "score")
+    run_stance(name, str(ROOT / source), target, home=home, cwd=tmp_path)
+    rows = [json.loads(line) for line in (tmp_path / target).read_text(encoding="utf-8").splitlines()]
+    given = [json.loads(line) for line in (ROOT / source).read_text(encoding="utf-8").splitlines()]
+    assert [row["text"] for row in rows] == [row["text"] for row in given]
+    assert all(row["stance"] in ("supportive", "critical", "denying", "neutral") for row in rows)
+
+
+@pytest.mark.slow
+def test_the_python_example_runs(home):
+    (code,) = blocks("python")
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, "BENTOML_HOME": str(home)}, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() in ("supportive", "critical", "denying", "neutral")
+
+
+def test_the_example_task_is_read(tmp_path):
+    from training.task import read_task
+
+    (task,) = blocks("toml")
+    (tmp_path / "other.toml").write_text(task)
+    assert read_task(tmp_path / "other.toml").label_names == ("for", "against", "none")
