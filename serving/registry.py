@@ -100,11 +100,11 @@ def rollback() -> StoredModel:
 
 
 @contextmanager
-def save(version: str, *, metadata: dict[str, str]) -> Iterator[Path]:
-    """Yield an empty directory that becomes ``stance:<version>`` when the block ends well, and vanishes when it does not."""
+def save(tag: str, *, metadata: dict[str, str]) -> Iterator[Path]:
+    """Yield an empty directory that becomes the model of that tag when the block ends well, and vanishes when it does not."""
     import bentoml
 
-    with bentoml.models.create(f"{NAME}:{version}", labels=metadata) as model:
+    with bentoml.models.create(tag, labels=metadata) as model:
         yield Path(model.path)
 
 

@@ -63,7 +63,8 @@ def quick_config(tmp_path_factory):
 @pytest.fixture(scope="session")
 def run(tiny_base, small_corpus, quick_config):
     """What the shared artifact is built from."""
-    from training.build import Run
+    from training.assembly import Run
+    from training.behaviour import read_cases
     from training.config import read_config
     from training.rows import read_rows
     from training.task import read_task
@@ -71,7 +72,8 @@ def run(tiny_base, small_corpus, quick_config):
     task = read_task()
     rows = read_rows(small_corpus, labels=task.label_names)
     config = read_config(quick_config, base_model=str(tiny_base))
-    return Run(task=task, rows=rows, config=config, frozen_test=read_rows(task.frozen_test, labels=task.label_names)[:40])
+    frozen = read_rows(task.frozen_test, labels=task.label_names)[:40]
+    return Run(task=task, rows=rows, config=config, frozen_test=frozen, behaviour=read_cases(task.behaviour)[:100])
 
 
 @pytest.fixture(scope="session")

@@ -73,7 +73,7 @@ def test_the_pointer_is_replaced_whole(store):
 def test_a_save_that_fails_leaves_no_model(tmp_path, monkeypatch):
     home = registry.home()
     before = registry.list_models()
-    with pytest.raises(RuntimeError, match="midway"), registry.save("20260101t000000-ffffff", metadata={}) as place:
+    with pytest.raises(RuntimeError, match="midway"), registry.save("stance:20260101t000000-ffffff", metadata={}) as place:
         (place / "manifest.json").write_text("{}")
         raise RuntimeError("midway")
     assert registry.list_models() == before

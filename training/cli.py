@@ -55,9 +55,11 @@ def train(
     from rich.console import Console
 
     from serving import registry
-    from training.build import Run, build
+    from training.assembly import Run
+    from training.behaviour import read_cases
+    from training.build import build
     from training.config import read_config
-    from training.evaluate import print_figures
+    from training.evaluate import print_behaviour, print_figures
     from training.rows import read_rows, unique_rows
     from training.task import DEFAULT_TASK, read_task
 
@@ -73,12 +75,16 @@ def train(
         if left_out:
             typer.echo(f"{len(left_out)} rows {kind} and are left out, the first at {left_out[0].where}", err=True)
     frozen = read_rows(chosen.frozen_test, labels=chosen.label_names) if chosen.frozen_test else []
-    built = build(Run(task=chosen, rows=unique.rows, config=settings, frozen_test=frozen))
+    cases = read_cases(chosen.behaviour) if chosen.behaviour else []
+    built = build(Run(task=chosen, rows=unique.rows, config=settings, frozen_test=frozen, behaviour=cases))
     if built is None:
         return
     if promote:
         registry.promote(built.model.tag)
-    print_figures(built.figures, model=built.model.tag, console=Console())
+    console = Console()
+    print_figures(built.figures, model=built.model.tag, console=console)
+    if built.behaviour:
+        print_behaviour(built.behaviour, console=console)
     typer.echo(f"{built.model.tag}{' is the champion' if promote else ''}; report: {built.model.path / 'report.html'}")
 
 
@@ -101,25 +107,36 @@ def evaluate(
     from rich.console import Console
 
     from serving.predictor import Predictor
-    from training.evaluate import evaluate, print_figures
+    from training.behaviour import Outcome, read_cases, run_cases
+    from training.evaluate import evaluate, print_behaviour, print_figures
     from training.rows import read_rows
     from training.sets import own_sets
     from training.task import DEFAULT_TASK, read_task
 
     predictor = Predictor.load(model)
+    behaviour: dict[str, Outcome] = {}
     if data:
         columns = _columns(text_column, label_column, label_map)
         figures = evaluate(predictor, {str(file): read_rows(file, labels=predictor.labels, columns=columns) for file in data})
     else:
-        sets, baselines = own_sets(predictor.manifest, read_task(task or DEFAULT_TASK))
+        chosen = read_task(task or DEFAULT_TASK)
+        sets, baselines = own_sets(predictor.manifest, chosen)
         figures = evaluate(predictor, sets, baselines=baselines)
-    print_figures(figures, model=predictor.tag, console=Console())
+        behaviour = run_cases(predictor, read_cases(chosen.behaviour)) if chosen.behaviour else {}
+    console = Console()
+    print_figures(figures, model=predictor.tag, console=console)
+    if behaviour:
+        print_behaviour(behaviour, console=console)
     if json_file:
-        _write(json_file, json.dumps({"model": predictor.tag, "sets": figures}, indent=1) + "\n")
+        outcomes = {name: outcome.model_dump() for name, outcome in behaviour.items()}
+        content = {"model": predictor.tag, "sets": figures, "behaviour": outcomes}
+        _write(json_file, json.dumps(content, indent=1) + "\n")
     if html_file:
         from training.report import render
 
-        page = render(figures, model=predictor.tag, target=predictor.manifest.target, labels=list(predictor.labels))
+        manifest = predictor.manifest
+        labels = list(predictor.labels)
+        page = render(figures, model=predictor.tag, target=manifest.target, labels=labels, behaviour=behaviour)
         _write(html_file, page)
 
 

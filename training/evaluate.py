@@ -9,6 +9,7 @@ from rich.table import Table
 
 from serving.predictor import Predictor
 from training.baselines import Baselines
+from training.behaviour import Outcome
 from training.metrics import measure
 from training.rows import LabelledRow
 
@@ -61,6 +62,17 @@ def print_figures(figures: Mapping[str, Mapping[str, Any]], *, model: str, conso
             numbers = [f"{found[key]:.3f}" for key in ("precision", "recall", "f1")]
             classes.add_row(label, *numbers, str(found["support"]))
         console.print(classes)
+
+
+def print_behaviour(outcomes: Mapping[str, Outcome], *, console: Console) -> None:
+    """Print the share of behavioural cases passed, a capability a line."""
+    table = Table(title="behavioural tests")
+    for heading in ("capability", "cases", "passed", "95 % interval"):
+        table.add_column(heading, justify="left" if heading == "capability" else "right")
+    for capability, found in outcomes.items():
+        low, high = found.interval
+        table.add_row(capability, str(found.cases), f"{found.share:.3f}", f"{low:.3f} to {high:.3f}")
+    console.print(table)
 
 
 def _headline(values: Mapping[str, Any]) -> tuple[str, str, str]:

@@ -9,12 +9,20 @@ import jinja2
 import numpy as np
 from matplotlib.figure import Figure
 
+from training.behaviour import Outcome
 from training.metrics import COVERAGES
 
 TEMPLATE = Path(__file__).with_name("report.html")
 
 
-def render(figures: Mapping[str, Mapping[str, Any]], *, model: str, target: str, labels: list[str]) -> str:
+def render(
+    figures: Mapping[str, Mapping[str, Any]],
+    *,
+    model: str,
+    target: str,
+    labels: list[str],
+    behaviour: Mapping[str, Outcome] | None = None,
+) -> str:
     """Return the page; it loads nothing from anywhere."""
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
     template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
@@ -30,7 +38,8 @@ def render(figures: Mapping[str, Mapping[str, Any]], *, model: str, target: str,
         }
         for name, values in figures.items()
     ]
-    return template.render(model=model, target=target, sets=sets, coverages=[f"{share:.0%}" for share in COVERAGES])
+    coverages = [f"{share:.0%}" for share in COVERAGES]
+    return template.render(model=model, target=target, sets=sets, coverages=coverages, behaviour=behaviour or {})
 
 
 def _confusion(matrix: np.ndarray, labels: list[str]) -> str:

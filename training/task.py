@@ -13,7 +13,7 @@ DEFAULT_TASK = Path(__file__).parents[1] / "data" / "task.toml"
 
 
 class Task(BaseModel):
-    """A target and its ordered labels, with the corpus and the frozen test set where the task names them."""
+    """A target and its ordered labels; where the task names them, the corpus, the frozen test set and the behavioural tests."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -22,6 +22,7 @@ class Task(BaseModel):
     labels: tuple[LabelDefinition, ...] = Field(min_length=2, max_length=100)
     corpus: Path | None = None
     frozen_test: Path | None = None
+    behaviour: Path | None = None
 
     @field_validator("labels", mode="before")
     @classmethod
@@ -59,7 +60,7 @@ def read_task(path: Path = DEFAULT_TASK) -> Task:
         task = Task.model_validate(content)
     except (OSError, ValueError) as error:
         raise ConfigError(f"{path}: {explain(error)}") from None
-    located = {key: path.parent / value for key in ("corpus", "frozen_test") if (value := getattr(task, key))}
+    located = {key: path.parent / value for key in ("corpus", "frozen_test", "behaviour") if (value := getattr(task, key))}
     return task.model_copy(update=located)
 
 

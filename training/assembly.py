@@ -1,0 +1,253 @@
+"""Everything after the fit: the artifact takes shape in a folder of its own and is then stored whole."""
+
+import datetime
+import hashlib
+import json
+import math
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version as version_of
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from serving import artifact, registry
+from serving.predictor import Predictor
+from serving.registry import StoredModel
+from serving.tokenizer import Encoded, TextTokenizer
+from training.base import BaseModel
+from training.baselines import Baselines
+from training.behaviour import Case, Outcome, run_cases
+from training.calibrate import abstention_threshold, conformal_threshold, fit_temperature, probabilities
+from training.card import model_card
+from training.config import Config
+from training.evaluate import evaluate
+from training.export import Exported, export, torch_logits
+from training.fit import Fitted
+from training.report import render
+from training.rows import LabelledRow, counts, digest
+from training.split import Split, normal_form
+from training.task import Task
+
+REPORT = "report.html"
+EVALUATION = "evaluation.json"
+CONFIGURATION = "config.json"
+ENCODER_CONFIG = "encoder_config.json"
+PACKAGES = (
+    "accelerate",
+    "datasets",
+    "nncf",
+    "numpy",
+    "openvino",
+    "scikit-learn",
+    "tokenizers",
+    "torch",
+    "transformers",
+)
+GOLDEN_MARGIN = 0.02
+"""Added to the largest difference of a golden probability seen at export: another processor rounds otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What a training run starts from. ``frozen_test`` and ``behaviour`` are only ever scored."""
+
+    task: Task
+    rows: Sequence[LabelledRow]
+    config: Config
+    frozen_test: Sequence[LabelledRow] = ()
+    behaviour: Sequence[Case] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """A stored artifact and its figures."""
+
+    model: StoredModel
+    figures: dict[str, Any]
+    behaviour: dict[str, Outcome]
+
+
+class Assembly:
+    """Turns a fitted model into a stored artifact, once."""
+
+    def __init__(self, run: Run, base: BaseModel, split: Split, tokenizer: TextTokenizer, fitted: Fitted, folder: Path) -> None:
+        self.run, self.base, self.split = run, base, split
+        self.tokenizer, self.fitted, self.folder = tokenizer, fitted, folder
+        self.labels = run.task.label_names
+
+    def finish(self, backend: Any) -> Built:
+        """Return the stored artifact."""
+        exported, truth = self._export()
+        temperature = fit_temperature(exported.logits, truth)
+        backend.save(str(self.folder / artifact.TOKENIZER))
+        tolerance = self._write_golden(exported, temperature=temperature)
+        self._write_training_side()
+        manifest = self._manifest(exported, truth=truth, temperature=temperature, tolerance=tolerance)
+        artifact.seal(self.folder, manifest=manifest, names=self._names())
+        figures, behaviour = self._evaluate()
+        (self.folder / artifact.MANIFEST).unlink()
+        tag = self._tag()
+        self._write_findings(tag, manifest=manifest, figures=figures, behaviour=behaviour)
+        manifest["metrics"] |= _headlines(figures)
+        manifest["metrics"]["behaviour"] = {name: outcome.model_dump() for name, outcome in behaviour.items()}
+        return Built(model=self._store(tag, manifest), figures=figures, behaviour=behaviour)
+
+    def _export(self) -> tuple[Exported, np.ndarray]:
+        say("exporting for the CPU runtime")
+        calibration = _spread(self.split.train, self.run.config.export.calibration_texts)
+        truth = np.array([self.labels.index(row.label) for row in self.split.validation])
+        exported = export(
+            self.fitted.model,
+            calibration=self._encode(calibration),
+            validation=self._encode(self.split.validation),
+            truth=truth,
+            config=self.run.config.export,
+            folder=self.folder,
+        )
+        return exported, truth
+
+    def _encode(self, rows: Sequence[LabelledRow]) -> list[Encoded]:
+        return self.tokenizer.encode([row.text for row in rows])
+
+    def _write_golden(self, exported: Exported, *, temperature: float) -> float:
+        """Write golden texts with fp32 probabilities; return how far the runtime may be from them."""
+        chosen = _spread(self.split.validation, self.run.config.export.golden_texts)
+        expected = probabilities(torch_logits(self.fitted.model, self._encode(chosen)), temperature)
+        position = {id(row): index for index, row in enumerate(self.split.validation)}
+        served = probabilities(exported.logits[[position[id(row)] for row in chosen]], temperature)
+        lines = [
+            artifact.GoldenRecord(text=row.text, probabilities=tuple(map(float, p))).model_dump_json()
+            for row, p in zip(chosen, expected, strict=True)
+        ]
+        (self.folder / artifact.GOLDEN).write_text("\n".join(lines) + "\n", encoding="utf-8")
+        return min(0.99, float(np.abs(served - expected).max()) + GOLDEN_MARGIN)
+
+    def _write_training_side(self) -> None:
+        from safetensors.torch import save_file
+
+        # Half precision halves the artifact; fine-tuning starts from it as well as from single precision.
+        state = {name: tensor.half().contiguous() for name, tensor in self.fitted.model.state_dict().items()}
+        save_file(state, str(self.folder / artifact.WEIGHTS))
+        (self.folder / ENCODER_CONFIG).write_text(self.fitted.model.encoder.config.to_json_string(), encoding="utf-8")
+        (self.folder / CONFIGURATION).write_text(self.run.config.model_dump_json(indent=2) + "\n", encoding="utf-8")
+
+    def _manifest(self, exported: Exported, *, truth: np.ndarray, temperature: float, tolerance: float) -> dict[str, Any]:
+        scaled = probabilities(exported.logits, temperature)
+        aims = self.run.config.calibration
+        parts = {"train": self.split.train, "validation": self.split.validation, "test": self.split.test}
+        return {
+            "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            "task": self.run.task.name,
+            "target": self.run.task.target,
+            "labels": [label.model_dump() for label in self.run.task.labels],
+            "max_length": self.run.config.model.max_length,
+            "form": exported.form,
+            "temperature": temperature,
+            "conformal": {
+                "alpha": aims.conformal_alpha,
+                "threshold": conformal_threshold(scaled, truth, alpha=aims.conformal_alpha),
+            },
+            "abstention": {
+                "target_accuracy": aims.abstention_accuracy,
+                "threshold": abstention_threshold(scaled, truth, aims),
+            },
+            "golden_tolerance": tolerance,
+            "base_model": {"name": self.base.name, "sha256": self.base.sha256},
+            "parameters": sum(p.numel() for p in self.fitted.model.parameters()),
+            "data": {
+                "sha256": digest(self.run.rows),
+                "train_sha256": digest(self.split.train),
+                "counts": {name: counts(rows, self.labels) for name, rows in parts.items()},
+            },
+            "config": self.run.config.model_dump(mode="json"),
+            "seed": self.run.config.fit.seed,
+            "packages": {name: version_of(name) for name in PACKAGES},
+            "git_commit": _git_commit(),
+            "parent": registry.champion(),
+            "export": exported.record(),
+            "metrics": {"fit": {"epochs": self.fitted.epochs, "seconds": round(self.fitted.seconds, 1)}},
+        }
+
+    def _evaluate(self) -> tuple[dict[str, Any], dict[str, Outcome]]:
+        say("evaluating the artifact as it is served")
+        sets: Mapping[str, Sequence[LabelledRow]] = {
+            "validation": self.split.validation,
+            "test": self.split.test,
+            "frozen test": self.run.frozen_test,
+        }
+        predictor = Predictor.from_directory(self.folder)
+        figures = evaluate(predictor, sets, baselines=Baselines(self.split.train, labels=self.labels))
+        return figures, run_cases(predictor, self.run.behaviour)
+
+    def _tag(self) -> str:
+        """Return a tag that sorts by time and tells weights apart."""
+        moment = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dt%H%M%S")
+        return f"{registry.NAME}:{moment}-{artifact.sha256_of(self.folder / artifact.WEIGHTS)[:6]}"
+
+    def _write_findings(
+        self, tag: str, *, manifest: Mapping[str, Any], figures: Mapping[str, Any], behaviour: Mapping[str, Outcome]
+    ) -> None:
+        card = model_card(
+            self.run.task,
+            base=self.base.name,
+            parameters=manifest["parameters"],
+            form=manifest["form"],
+            max_length=manifest["max_length"],
+            data=manifest["data"],
+            figures=figures,
+        )
+        page = render(figures, model=tag, target=self.run.task.target, labels=list(self.labels), behaviour=behaviour)
+        (self.folder / artifact.MODEL_CARD).write_text(card, encoding="utf-8")
+        (self.folder / EVALUATION).write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+        (self.folder / REPORT).write_text(page, encoding="utf-8")
+
+    def _store(self, tag: str, manifest: dict[str, Any]) -> StoredModel:
+        """Copy the finished files into the model store and seal them there, so that the manifest is the last file."""
+        names = self._names()
+        with registry.save(tag, metadata={"task": self.run.task.name}) as place:
+            for name in names:
+                shutil.copy2(self.folder / name, place / name)
+            artifact.seal(place, manifest=manifest, names=names)
+        return registry.resolve(tag)
+
+    def _names(self) -> list[str]:
+        return sorted(path.name for path in self.folder.iterdir() if path.is_file())
+
+
+def _spread(rows: Sequence[LabelledRow], count: int) -> list[LabelledRow]:
+    """Return up to ``count`` rows, the labels in turn, chosen by a stable hash of the text."""
+    by_hash = sorted(rows, key=lambda row: hashlib.sha256(normal_form(row.text).encode("utf-8", "replace")).digest())
+    share = math.ceil(count / max(1, len({row.label for row in rows})))
+    taken: dict[str, int] = {}
+    chosen = []
+    for row in by_hash:
+        taken[row.label] = taken.get(row.label, 0) + 1
+        if taken[row.label] <= share:
+            chosen.append(row)
+    return chosen[:count]
+
+
+def _headlines(figures: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the figures without the points of their pictures."""
+    curves = ("reliability", "risk_coverage")
+    return {name: {k: v for k, v in found.items() if k not in curves} for name, found in figures.items()}
+
+
+def _git_commit() -> str | None:
+    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def say(line: str) -> None:
+    """Print a line of progress on stderr, once for all processes."""
+    if int(os.environ.get("RANK", "0")) == 0:
+        print(line, file=sys.stderr, flush=True)  # noqa: T201
