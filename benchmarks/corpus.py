@@ -20,8 +20,7 @@ import torch
 from benchmarks.machine import ROOT, save
 from serving.tokenizer import pad
 from training.base import PACKAGED, find_base, load_encoder, load_tokenizer
-from training.rows import LabelledRow, read_rows
-from training.split import normal_form
+from training.rows import LabelledRow, normal_form, read_rows
 from training.task import read_task
 
 CARD = ROOT / "data" / "README.md"

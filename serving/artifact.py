@@ -178,7 +178,7 @@ def read_golden(directory: Path, *, label_count: int) -> tuple[GoldenRecord, ...
     """
     path = directory / GOLDEN
     records = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(path.read_text(encoding="utf-8").removesuffix("\n").split("\n"), 1):
         try:
             record = GoldenRecord.model_validate_json(line)
         except ValidationError:

@@ -60,6 +60,11 @@ def resolve(tag: str | None = None) -> StoredModel:
     raise RegistryError(f"no model {NAME}:{version} in {home()}: `stance models list` names those there are.")
 
 
+def place_of(tag: str) -> Path:
+    """Return the directory of that tag in the store, whether or not a complete model stands there."""
+    return home() / "models" / NAME / tag.removeprefix(f"{NAME}:")
+
+
 def champion() -> str | None:
     """Return the tag of the model that is served, or None before the first promotion.
 

@@ -52,10 +52,11 @@ def small_corpus(tmp_path_factory, corpus_lines):
 
 @pytest.fixture(scope="session")
 def quick_config(tmp_path_factory):
-    """Two epochs, forms that a random model can keep."""
+    """Two times over the rows, forms that a random model can keep."""
     path = tmp_path_factory.mktemp("config") / "quick.toml"
     path.write_text(
-        '[fit]\nepochs = 2\nmin_steps = 0\nlearning_rate = 3e-3\n[export]\nforms = ["bf16", "f32"]\n', encoding="utf-8"
+        '[fit]\nepochs = 2\nmin_steps = 0\nevaluations = 2\nlearning_rate = 3e-3\n[export]\nforms = ["bf16", "f32"]\n',
+        encoding="utf-8",
     )
     return path
 

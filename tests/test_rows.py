@@ -92,7 +92,7 @@ def test_repeats_are_used_once_and_contradictions_not_at_all():
 
 def test_small_data_is_gone_through_more_often():
     fit = read_config().fit.model_copy(update={"epochs": 4, "min_steps": 100, "batch_size": 32})
-    assert [fit.epochs_for(rows) for rows in (10_000, 800, 320)] == [4, 4, 10]
+    assert [fit.steps_for(rows) for rows in (10_000, 800, 320)] == [4 * 313, 100, 100]
 
 
 def test_the_digest_depends_on_texts_and_labels_only():

@@ -48,7 +48,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(arguments,
 def test_a_killed_run_goes_on_from_its_checkpoint(arguments, small_corpus, tmp_path, monkeypatch):
     config = tmp_path / "long.toml"
     config.write_text(
-        '[fit]\nepochs = 40\nmin_steps = 0\nearly_stopping_patience = 40\nlearning_rate = 1e-3\n[export]\nforms = ["f32"]\n'
+        '[fit]\nepochs = 40\nmin_steps = 0\nevaluations = 40\nearly_stopping_patience = 40\nlearning_rate = 1e-3\n[export]\nforms = ["f32"]\n'
     )
     changed = [*arguments, "--config", str(config)]
     command = [sys.executable, str(ROOT / "stance.py"), "train", *changed]
@@ -56,16 +56,16 @@ def test_a_killed_run_goes_on_from_its_checkpoint(arguments, small_corpus, tmp_p
         command, env={**os.environ, "BENTOML_HOME": str(tmp_path)}, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
     )
     for line in process.stderr:
-        if line.startswith("epoch 3 "):
+        if line.startswith("step 27 "):
             break
     process.send_signal(signal.SIGKILL)
     process.communicate()
     assert not list((tmp_path / "models").glob("stance/*")) if (tmp_path / "models").exists() else True
     again = train(*changed, home=tmp_path)
     assert "going on with the run" in again.stderr
-    epochs = [line.split()[1] for line in again.stderr.splitlines() if line.startswith("epoch ")]
-    assert epochs[0] in ("3", "4")
-    assert epochs[-1] == "40"
+    steps = [int(line.split()[1]) for line in again.stderr.splitlines() if line.startswith("step ")]
+    assert steps[0] in (27, 36)  # 9 steps between evaluations: on from where it was killed, not from the start
+    assert steps[-1] == 360
     assert only_model(tmp_path, monkeypatch)
     assert list((tmp_path / "stance-runs").iterdir()) == []
 

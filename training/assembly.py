@@ -30,8 +30,8 @@ from training.evaluate import evaluate
 from training.export import Exported, export, torch_logits
 from training.fit import Fitted
 from training.report import render
-from training.rows import LabelledRow, counts, digest
-from training.split import Split, normal_form
+from training.rows import LabelledRow, counts, digest, normal_form
+from training.split import Split
 from training.task import Task
 
 REPORT = "report.html"
@@ -55,13 +55,17 @@ GOLDEN_MARGIN = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What a training run starts from. ``frozen_test`` and ``behaviour`` are only ever scored."""
+    """What a training run starts from. ``frozen_test`` and ``behaviour`` are only ever scored.
+
+    ``guards`` are rows left out of training that still hold their near duplicates in place (see :mod:`training.split`).
+    """
 
     task: Task
     rows: Sequence[LabelledRow]
     config: Config
     frozen_test: Sequence[LabelledRow] = ()
     behaviour: Sequence[Case] = ()
+    guards: Sequence[LabelledRow] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +84,8 @@ class Assembly:
         self.run, self.base, self.split = run, base, split
         self.tokenizer, self.fitted, self.folder = tokenizer, fitted, folder
         self.labels = run.task.label_names
+        model = run.config.model.model_copy(update={"base_model": base.name})  # a name; never a path of this machine
+        self.config = run.config.model_copy(update={"model": model})
 
     def finish(self, backend: Any) -> Built:
         """Return the stored artifact."""
@@ -100,14 +106,14 @@ class Assembly:
 
     def _export(self) -> tuple[Exported, np.ndarray]:
         say("exporting for the CPU runtime")
-        calibration = _spread(self.split.train, self.run.config.export.calibration_texts)
+        calibration = _spread(self.split.train, self.config.export.calibration_texts)
         truth = np.array([self.labels.index(row.label) for row in self.split.validation])
         exported = export(
             self.fitted.model,
             calibration=self._encode(calibration),
             validation=self._encode(self.split.validation),
             truth=truth,
-            config=self.run.config.export,
+            config=self.config.export,
             folder=self.folder,
         )
         return exported, truth
@@ -117,7 +123,7 @@ class Assembly:
 
     def _write_golden(self, exported: Exported, *, temperature: float) -> float:
         """Write golden texts with fp32 probabilities; return how far the runtime may be from them."""
-        chosen = _spread(self.split.validation, self.run.config.export.golden_texts)
+        chosen = _spread(self.split.validation, self.config.export.golden_texts)
         expected = probabilities(torch_logits(self.fitted.model, self._encode(chosen)), temperature)
         position = {id(row): index for index, row in enumerate(self.split.validation)}
         served = probabilities(exported.logits[[position[id(row)] for row in chosen]], temperature)
@@ -135,18 +141,18 @@ class Assembly:
         state = {name: tensor.half().contiguous() for name, tensor in self.fitted.model.state_dict().items()}
         save_file(state, str(self.folder / artifact.WEIGHTS))
         (self.folder / ENCODER_CONFIG).write_text(self.fitted.model.encoder.config.to_json_string(), encoding="utf-8")
-        (self.folder / CONFIGURATION).write_text(self.run.config.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        (self.folder / CONFIGURATION).write_text(self.config.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
     def _manifest(self, exported: Exported, *, truth: np.ndarray, temperature: float, tolerance: float) -> dict[str, Any]:
         scaled = probabilities(exported.logits, temperature)
-        aims = self.run.config.calibration
+        aims = self.config.calibration
         parts = {"train": self.split.train, "validation": self.split.validation, "test": self.split.test}
         return {
             "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             "task": self.run.task.name,
             "target": self.run.task.target,
             "labels": [label.model_dump() for label in self.run.task.labels],
-            "max_length": self.run.config.model.max_length,
+            "max_length": self.config.model.max_length,
             "form": exported.form,
             "temperature": temperature,
             "conformal": {
@@ -165,8 +171,8 @@ class Assembly:
                 "train_sha256": digest(self.split.train),
                 "counts": {name: counts(rows, self.labels) for name, rows in parts.items()},
             },
-            "config": self.run.config.model_dump(mode="json"),
-            "seed": self.run.config.fit.seed,
+            "config": self.config.model_dump(mode="json"),
+            "seed": self.config.fit.seed,
             "packages": {name: version_of(name) for name in PACKAGES},
             "git_commit": _git_commit(),
             "parent": registry.champion(),
@@ -213,7 +219,7 @@ class Assembly:
         with registry.save(tag, metadata={"task": self.run.task.name}) as place:
             for name in names:
                 shutil.copy2(self.folder / name, place / name)
-            artifact.seal(place, manifest=manifest, names=names)
+        artifact.seal(registry.place_of(tag), manifest=manifest, names=names)
         return registry.resolve(tag)
 
     def _names(self) -> list[str]:

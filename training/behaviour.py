@@ -25,6 +25,11 @@ class Case(BaseModel):
     variants: tuple[str, ...] = ()
     kind: str | None = None
 
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The text and its variants."""
+        return (self.text, *self.variants)
+
 
 class Outcome(BaseModel):
     """How many cases of a capability passed, with the 95 % Wilson interval of the share, and the ids of those that failed."""
@@ -44,7 +49,7 @@ def read_cases(folder: Path) -> list[Case]:
     """
     cases: dict[str, Case] = {}
     for path in sorted(folder.glob("*.jsonl")):
-        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        for number, line in enumerate(path.read_text(encoding="utf-8").removesuffix("\n").split("\n"), 1):
             try:
                 case = Case.model_validate_json(line)
             except ValidationError as error:
@@ -58,11 +63,11 @@ def read_cases(folder: Path) -> list[Case]:
 
 def run_cases(predictor: Predictor, cases: Sequence[Case]) -> dict[str, Outcome]:
     """Return the outcome of each capability, in order of first appearance."""
-    texts = [text for case in cases for text in (case.text, *case.variants)]
+    texts = [text for case in cases for text in case.texts]
     labels = iter([prediction.label for prediction in predictor.predict(texts)])
     results: dict[str, list[tuple[str, bool]]] = {}
     for case in cases:
-        first, *others = [next(labels) for _ in (case.text, *case.variants)]
+        first, *others = [next(labels) for _ in case.texts]
         passed = all(label == first for label in others) if case.variants else first == case.label
         results.setdefault(case.capability, []).append((case.id, passed))
     return {capability: _outcome(found) for capability, found in results.items()}

@@ -11,7 +11,7 @@ from serving import registry
 from training.assembly import Assembly, Built, Run, say
 from training.base import BaseModel, find_base, load_tokenizer
 from training.fit import fit
-from training.rows import digest
+from training.rows import digest, require_labels
 from training.split import split_rows
 
 
@@ -25,7 +25,8 @@ def build(run: Run) -> Built | None:
     """
     base = find_base(run.config.model.base_model)
     tokenizer, backend = load_tokenizer(base, max_length=run.config.model.max_length)
-    split = split_rows(run.rows, run.config.split)
+    split = split_rows(run.rows, run.config.split, guards=run.guards)
+    require_labels(split.train, labels=run.task.label_names)
     folder = registry.home() / "stance-runs" / _fingerprint(run, base)[:16]
     say(f"{len(split.train)} rows to train on, {len(split.validation)} to validate, {len(split.test)} to test")
     if (folder / "checkpoints").is_dir():

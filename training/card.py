@@ -5,12 +5,13 @@ from typing import Any
 
 from training.task import Task
 
-_CARD = """# {task}: stance toward the {target}
+_CARD = """# {task}
 
-A sentence classifier ({labels}), fine-tuned from `{base}` ({parameters:.1f} million parameters), served in the form `{form}`.
+Classifies the stance of a sentence. Target: {target}. Labels: {labels}.
+Fine-tuned from `{base}` ({parameters:.1f} million parameters), served in the form `{form}`.
 
 ## Use
-For studying texts: reading many sentences and seeing how a report was received. Every label is a guess with a probability; where
+For studying texts: reading many sentences and seeing how something was received. Every label is a guess with a probability; where
 `abstain` is true the guess is not worth relying on. Read the sentences themselves before drawing a conclusion from them.
 
 ## Not for
@@ -18,19 +19,15 @@ Judging, ranking, tracking or profiling people or groups; moderation, employment
 person. A sentence that *reports* a stance is labelled with the stance that it conveys, so a label says nothing about its author.
 
 ## Data
-{rows} sentences for training, {validation} for early stopping, temperature and thresholds, {test} held out. The sentences of the
-shipped corpus and their labels were composed by language models, not gathered from people; no human annotator has checked them.
+{rows} sentences for training, {validation} for early stopping, temperature and thresholds, {test} held out. {data_note}
 
 ## How good it is
 {table}
 
-Intervals are 95 % bootstrap intervals over texts. The corpus test split was composed by the same writers as the training
-sentences, so it flatters the model; a set from elsewhere says more.
+Intervals are 95 % bootstrap intervals over texts.
 
 ## Where it fails
-English only. Irony, very short or context-poor sentences, scorn without a claim of falsehood (critical against denying) and
-background against affirmation (supportive against neutral) are the commonest errors. Texts over {max_length} tokens are read in
-part. Probabilities are calibrated on composed sentences and may be too sure of themselves on others.
+Texts over {max_length} tokens are read in part. {limits}
 """
 
 
@@ -62,6 +59,8 @@ def model_card(
         rows=sizes["train"],
         validation=sizes["validation"],
         test=sizes["test"],
+        data_note=task.data_note.strip(),
+        limits=task.limits.strip(),
         table="\n".join(lines),
         max_length=max_length,
     )

@@ -60,7 +60,7 @@ def train(
     from training.build import build
     from training.config import read_config
     from training.evaluate import print_behaviour, print_figures
-    from training.rows import read_rows, unique_rows
+    from training.rows import keep_apart, read_rows, unique_rows
     from training.task import DEFAULT_TASK, read_task
 
     chosen = read_task(task or DEFAULT_TASK)
@@ -70,13 +70,28 @@ def train(
     if not files:
         raise typer.BadParameter("the task names no corpus: give the labelled files with --data")
     found = [row for file in files for row in read_rows(file, labels=chosen.label_names, columns=columns if data else None)]
-    unique = unique_rows(found)
-    for kind, left_out in (("repeat another row", unique.repeats), ("have a text with different labels", unique.contradictions)):
-        if left_out:
-            typer.echo(f"{len(left_out)} rows {kind} and are left out, the first at {left_out[0].where}", err=True)
     frozen = read_rows(chosen.frozen_test, labels=chosen.label_names) if chosen.frozen_test else []
     cases = read_cases(chosen.behaviour) if chosen.behaviour else []
-    built = build(Run(task=chosen, rows=unique.rows, config=settings, frozen_test=frozen, behaviour=cases))
+    apart, tested = keep_apart(found, [*(row.text for row in frozen), *(text for case in cases for text in case.texts)])
+    unique = unique_rows(apart)
+    left_out = {
+        "are test sentences": tested,
+        "repeat another row": unique.repeats,
+        "have a text with different labels": unique.contradictions,
+    }
+    for kind, rows in left_out.items():
+        if rows:
+            typer.echo(f"{len(rows)} rows {kind} and are left out, the first at {rows[0].where}", err=True)
+    built = build(
+        Run(
+            task=chosen,
+            rows=unique.rows,
+            config=settings,
+            frozen_test=frozen,
+            behaviour=cases,
+            guards=unique.contradictions,
+        )
+    )
     if built is None:
         return
     if promote:

@@ -40,9 +40,11 @@ class SplitConfig(_Section):
 class FitConfig(_Section):
     """Optimisation."""
 
-    seed: int = Field(ge=0)
+    seed: int = Field(ge=0, lt=2**32)
     epochs: int = Field(ge=1)
     min_steps: int = Field(ge=0)
+    evaluations: int = Field(ge=1)
+    early_stopping_patience: int = Field(ge=1)
     batch_size: int = Field(ge=1)
     learning_rate: Positive
     head_learning_rate: Positive
@@ -51,11 +53,10 @@ class FitConfig(_Section):
     label_smoothing: Fraction
     class_weight_power: float = Field(ge=0, le=1)
     max_grad_norm: Positive
-    early_stopping_patience: int = Field(ge=1)
 
-    def epochs_for(self, rows: int) -> int:
-        """Return how often that many rows are gone through: ``epochs``, or as often as ``min_steps`` asks."""
-        return max(self.epochs, math.ceil(self.min_steps * self.batch_size / rows))
+    def steps_for(self, rows: int) -> int:
+        """Return how many steps a run over that many rows has: ``epochs`` times over, but at least ``min_steps``."""
+        return max(self.epochs * math.ceil(rows / self.batch_size), self.min_steps)
 
 
 class CalibrationConfig(_Section):

@@ -1,7 +1,9 @@
 """Fine-tuning with transformers' Trainer: any number of processes, resumable, the same weights from the same seed."""
 
+import math
+import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ from typing import Any
 import datasets
 import numpy as np
 import torch
+from torch.utils.data import Sampler
 from transformers import EarlyStoppingCallback, Trainer, TrainerCallback, TrainingArguments, set_seed
 from transformers.trainer_callback import PrinterCallback
 from transformers.trainer_utils import EvalPrediction, get_last_checkpoint
@@ -38,28 +41,30 @@ def fit(
 ) -> Fitted:
     """Fine-tune on ``split.train``, stopping early on the macro-F1 of ``split.validation``.
 
-    ``folder`` keeps a checkpoint an epoch; where it holds one already, training goes on from there.
+    ``folder`` keeps a checkpoint an evaluation; where it holds one already, training goes on from there.
     """
     set_seed(config.fit.seed)
     model = StanceModel(load_encoder(base), labels=len(labels), dropout=config.model.dropout)
     model.label_smoothing = config.fit.label_smoothing
     model.class_weights = class_weights(split.train, labels=labels, power=config.fit.class_weight_power)
-    epochs = config.fit.epochs_for(len(split.train))
-    trainer = Trainer(
+    steps = config.fit.steps_for(len(split.train))
+    trainer = _Trainer(
         model=model,
-        args=_arguments(config.fit, epochs=epochs, folder=folder),
+        args=_arguments(config.fit, steps=steps, folder=folder),
         train_dataset=_dataset(split.train, tokenizer=tokenizer, labels=labels),
         eval_dataset=_dataset(split.validation, tokenizer=tokenizer, labels=labels),
         data_collator=_collate,
         compute_metrics=_macro_f1,
         optimizers=(_optimizer(model, config.fit), None),
-        callbacks=[EarlyStoppingCallback(config.fit.early_stopping_patience), _Tell(epochs)],
+        callbacks=[EarlyStoppingCallback(config.fit.early_stopping_patience), _Tell(steps)],
     )
     trainer.remove_callback(PrinterCallback)
-    checkpoint = get_last_checkpoint(str(folder)) if folder.is_dir() else None
+    checkpoint = _last_complete_checkpoint(folder)
     outcome = trainer.train(resume_from_checkpoint=checkpoint)
+    # Mixed precision wraps the forward pass for good; what is exported and compared must be the plain model.
+    plain: StanceModel = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
     return Fitted(
-        model=model.cpu().eval(),
+        model=plain.cpu().eval(),
         epochs=float(trainer.state.epoch or 0),
         best_macro_f1=float(trainer.state.best_metric or 0),
         seconds=float(outcome.metrics["train_runtime"]),
@@ -79,25 +84,29 @@ def bf16_supported() -> bool:
     """Return whether this machine's device computes in bfloat16 natively."""
     if torch.cuda.is_available():
         return bool(torch.cuda.is_bf16_supported())
-    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    native = getattr(torch.cpu, "_is_avx512_bf16_supported", None)  # the op's own test also says yes to emulation
+    return bool(native and native())
 
 
-def _arguments(config: FitConfig, *, epochs: int, folder: Path) -> TrainingArguments:
+def _arguments(config: FitConfig, *, steps: int, folder: Path) -> TrainingArguments:
+    interval = math.ceil(steps / config.evaluations)
     arguments = TrainingArguments(
         output_dir=str(folder),
         use_cpu=not torch.cuda.is_available(),
         bf16=bf16_supported(),
         seed=config.seed,
-        num_train_epochs=epochs,
+        max_steps=steps,
         lr_scheduler_type="linear",
         warmup_steps=config.warmup_fraction,  # below 1: a fraction of all steps
         max_grad_norm=config.max_grad_norm,
         per_device_eval_batch_size=64,
-        train_sampling_strategy="group_by_length",
-        eval_strategy="epoch",
-        save_strategy="epoch",
+        eval_strategy="steps",
+        save_strategy="steps",
+        eval_steps=interval,
+        save_steps=interval,
         save_total_limit=2,
         load_best_model_at_end=True,
+        restore_callback_states_from_checkpoint=True,
         metric_for_best_model="macro_f1",
         logging_strategy="no",
         report_to="none",
@@ -105,7 +114,8 @@ def _arguments(config: FitConfig, *, epochs: int, folder: Path) -> TrainingArgum
         disable_tqdm=not sys.stderr.isatty(),
     )
     # The batch is that of all processes together, so that more processes give the same training.
-    arguments.per_device_train_batch_size = max(1, config.batch_size // max(1, arguments.world_size))
+    shares = max(1, arguments.world_size * max(1, arguments.n_gpu))
+    arguments.per_device_train_batch_size = max(1, config.batch_size // shares)
     return arguments
 
 
@@ -141,13 +151,59 @@ def _macro_f1(outcome: EvalPrediction) -> dict[str, float]:
     return {"macro_f1": macro_f1(outcome.label_ids, outcome.predictions.argmax(axis=1))}
 
 
-class _Tell(TrainerCallback):  # type: ignore[misc]
-    """Print a line an epoch on stderr, beside the bar that a terminal gets."""
+class LengthGroupedSampler(Sampler[int]):
+    """Rows in an order in which neighbours are of like length, so that batches hold little padding.
 
-    def __init__(self, epochs: int) -> None:
-        self._epochs = epochs
+    The order follows from seed and epoch alone: every process of a run, and a resumed run, draws the same one.
+    """
+
+    def __init__(self, lengths: Sequence[int], *, batch_size: int, seed: int) -> None:
+        """Group ``lengths`` (tokens a row) within stretches of fifty batches."""
+        self._lengths = torch.tensor(lengths)
+        self._batch_size, self._seed, self._epoch = batch_size, seed, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch whose order is drawn next."""
+        self._epoch = epoch
+
+    def __len__(self) -> int:
+        return len(self._lengths)
+
+    def __iter__(self) -> Iterator[int]:
+        generator = torch.Generator().manual_seed(self._seed + self._epoch)
+        shuffled = torch.randperm(len(self), generator=generator)
+        stretches = [part[self._lengths[part].argsort(stable=True)] for part in torch.split(shuffled, 50 * self._batch_size)]
+        batches = [batch for stretch in stretches for batch in torch.split(stretch, self._batch_size)]
+        whole = [batch for batch in batches if len(batch) == self._batch_size]
+        order = torch.randperm(len(whole), generator=generator).tolist()
+        parts = [whole[index] for index in order] + [batch for batch in batches if len(batch) < self._batch_size]
+        yield from torch.cat(parts).tolist()
+
+
+class _Trainer(Trainer):  # type: ignore[misc]
+    """The Trainer with the sampler above."""
+
+    def _get_train_sampler(self, train_dataset: datasets.Dataset | None = None) -> Sampler[int]:
+        lengths = self.train_dataset["length"]  # the one given here has lost the columns that the model does not take
+        size = self.args.train_batch_size * max(1, self.args.world_size)
+        return LengthGroupedSampler(list(lengths), batch_size=size, seed=self.args.seed)
+
+
+def _last_complete_checkpoint(folder: Path) -> str | None:
+    """Return the newest checkpoint; one that a kill left half-written lacks its last file and is removed."""
+    for half in folder.glob("checkpoint-*") if folder.is_dir() else ():
+        if not (half / "trainer_state.json").is_file():
+            shutil.rmtree(half)
+    return get_last_checkpoint(str(folder)) if folder.is_dir() else None
+
+
+class _Tell(TrainerCallback):  # type: ignore[misc]
+    """Print a line an evaluation on stderr, beside the bar that a terminal gets."""
+
+    def __init__(self, steps: int) -> None:
+        self._steps = steps
 
     def on_evaluate(self, args: Any, state: Any, control: Any, metrics: dict[str, float], **_: Any) -> None:
         if state.is_world_process_zero:
-            told = f"epoch {state.epoch:.0f} of {self._epochs}: validation macro-F1 {metrics['eval_macro_f1']:.3f}"
-            print(f"{told}, loss {metrics['eval_loss']:.3f}", file=sys.stderr, flush=True)  # noqa: T201
+            found = f"validation macro-F1 {metrics['eval_macro_f1']:.3f}, loss {metrics['eval_loss']:.3f}"
+            print(f"step {state.global_step} of {self._steps}: {found}", file=sys.stderr, flush=True)  # noqa: T201

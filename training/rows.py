@@ -3,6 +3,7 @@
 import difflib
 import hashlib
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ import pyarrow as pa
 
 from serving.errors import DataError
 from serving.tables import format_of, open_table
+from serving.tokenizer import well_formed
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,7 @@ def read_rows(path: Path, *, labels: Sequence[str], columns: Columns | None = No
             faults.append(f"{where}: {fault}")
         else:
             extra = {key: value for key, value in cells.items() if key not in (columns.text, columns.label)}
-            rows.append(LabelledRow(text=text, label=str(label), where=where, extra=extra))
+            rows.append(LabelledRow(text=well_formed(text), label=str(label), where=where, extra=extra))
     if faults:
         more = f" ({len(faults) - 1} more rows like it)" if len(faults) > 1 else ""
         raise DataError(faults[0] + more)
@@ -103,6 +105,32 @@ def unique_rows(rows: Sequence[LabelledRow]) -> Unique:
         repeats=[row for text, same in by_text.items() if agreed[text] for row in same[1:]],
         contradictions=[row for text, same in by_text.items() if not agreed[text] for row in same],
     )
+
+
+def keep_apart(rows: Sequence[LabelledRow], texts: Sequence[str]) -> tuple[list[LabelledRow], list[LabelledRow]]:
+    """Return the rows that are none of ``texts``, whatever their case and punctuation, and those that are."""
+    kept_out = {normal_form(text) for text in texts}
+    found = [normal_form(row.text) in kept_out for row in rows]
+    return (
+        [row for row, same in zip(rows, found, strict=True) if not same],
+        [row for row, same in zip(rows, found, strict=True) if same],
+    )
+
+
+def require_labels(train: Sequence[LabelledRow], *, labels: Sequence[str]) -> None:
+    """Check that there is something to tell apart.
+
+    Raises:
+        DataError: the training rows have fewer than two labels.
+    """
+    found = [label for label, count in counts(train, labels).items() if count]
+    if len(found) < 2:
+        raise DataError(f"expected training rows of at least two labels of {', '.join(labels)}; found {', '.join(found)} alone.")
+
+
+def normal_form(text: str) -> str:
+    """Return the text in lower case with single spaces and no punctuation: what a stable hash may depend on."""
+    return " ".join(re.findall(r"\w+", text.lower())) or text
 
 
 def digest(rows: Sequence[LabelledRow]) -> str:

@@ -6,7 +6,6 @@ move a row toward test, never from test into training.
 """
 
 import hashlib
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,7 +16,7 @@ from sklearn.feature_extraction.text import CountVectorizer
 
 from serving.errors import DataError
 from training.config import SplitConfig
-from training.rows import LabelledRow
+from training.rows import LabelledRow, normal_form
 
 NAMES = ("train", "validation", "test")
 _ROWS_AT_ONCE = 1000
@@ -32,18 +31,18 @@ class Split:
     test: list[LabelledRow]
 
 
-def split_rows(rows: Sequence[LabelledRow], config: SplitConfig) -> Split:
-    """Divide the rows.
+def split_rows(rows: Sequence[LabelledRow], config: SplitConfig, *, guards: Sequence[LabelledRow] = ()) -> Split:
+    """Divide the rows; ``guards`` are rows that are not used themselves but keep their near duplicates where they were.
 
     Raises:
         DataError: train or validation would be empty.
     """
-    texts = [row.text for row in rows]
+    texts = [row.text for row in (*rows, *guards)]
     own = np.array([_own_place(text, config) for text in texts])
     groups = group_near_duplicates(texts, threshold=config.near_duplicate)
     guarded = np.zeros(groups.max() + 1, dtype=int)
     np.maximum.at(guarded, groups, own)
-    places = guarded[groups]
+    places = guarded[groups][: len(rows)]
     parts = {name: [row for row, p in zip(rows, places, strict=True) if p == i] for i, name in enumerate(NAMES)}
     for name in ("train", "validation"):
         if not parts[name]:
@@ -64,11 +63,6 @@ def group_near_duplicates(texts: Sequence[str], *, threshold: float) -> np.ndarr
         rows, columns = shared.row[alike] + start, shared.col[alike]
         links.append(csr_matrix((np.ones(len(rows)), (rows, columns)), shape=(len(texts), len(texts))))
     return np.asarray(connected_components(sum(links[1:], links[0]), directed=False)[1])
-
-
-def normal_form(text: str) -> str:
-    """Return the text in lower case with single spaces and no punctuation: what a stable hash may depend on."""
-    return " ".join(re.findall(r"\w+", text.lower())) or text
 
 
 def _words(text: str) -> list[str]:

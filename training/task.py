@@ -13,7 +13,10 @@ DEFAULT_TASK = Path(__file__).parents[1] / "data" / "task.toml"
 
 
 class Task(BaseModel):
-    """A target and its ordered labels; where the task names them, the corpus, the frozen test set and the behavioural tests."""
+    """A target and its ordered labels; where the task names them, the corpus, the frozen test set and the behavioural tests.
+
+    ``data_note`` and ``limits`` go into the model card: where the data comes from, and where models of it fail.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -23,6 +26,8 @@ class Task(BaseModel):
     corpus: Path | None = None
     frozen_test: Path | None = None
     behaviour: Path | None = None
+    data_note: str = ""
+    limits: str = ""
 
     @field_validator("labels", mode="before")
     @classmethod
