@@ -11,9 +11,10 @@ setup: .venv/ready
 	touch $@
 
 # The ready champion where the repository holds one, else a new one is trained.
+CHAMPION := models/champion.bentomodel
 champion: setup
-	$(BIN)/stance models show >/dev/null 2>&1 || $(BIN)/stance models import models/champion.bentomodel --promote \
-	  || $(BIN)/stance train --promote
+	$(BIN)/stance models show >/dev/null 2>&1 || \
+	  if test -f $(CHAMPION); then $(BIN)/stance models import $(CHAMPION) --promote; else $(BIN)/stance train --promote; fi
 
 serve: champion
 	exec $(BIN)/stance serve

@@ -3,7 +3,7 @@
 import os
 import sys
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
     import typer
@@ -18,8 +18,18 @@ def main() -> None:
     try:
         build()()
     except StanceError as error:
-        print(f"stance: {error}", file=sys.stderr)  # noqa: T201
-        sys.exit(1)
+        _fail(str(error))
+    except ModuleNotFoundError as error:
+        _fail(f"this command needs the package {error.name!r}, which is not installed: pip install 'stance-classifier[train]'")
+    except UnicodeDecodeError as error:
+        _fail(f"stdin: expected UTF-8, found byte 0x{error.object[error.start]:02x}")
+    except OSError as error:
+        _fail(f"{error.filename or 'input or output'}: {error.strerror or error}")
+
+
+def _fail(message: str) -> NoReturn:
+    print(f"stance: {message}", file=sys.stderr)  # noqa: T201
+    sys.exit(1)
 
 
 def build() -> "typer.Typer":

@@ -25,7 +25,12 @@ def register(app: typer.Typer) -> None:
 
 
 def predict(
-    texts: Annotated[list[str], typer.Argument(help="Texts to classify; - reads one text a line from stdin.", metavar="TEXT...")],
+    texts: Annotated[
+        list[str],
+        typer.Argument(
+            help="Texts to classify; - reads one text a line from stdin and passes over blank lines.", metavar="TEXT..."
+        ),
+    ],
     model: Model = None,
 ) -> None:
     """Print the stance of each text, one JSON line a text.
@@ -34,7 +39,7 @@ def predict(
     """
     from serving.predictor import Predictor
 
-    lines = [line.rstrip("\r\n") for line in sys.stdin] if texts == ["-"] else texts
+    lines = [line for line in sys.stdin.read().splitlines() if line.strip()] if texts == ["-"] else texts
     predictor = Predictor.load(model)
     for prediction in predictor.predict(lines):
         typer.echo(json.dumps({**asdict(prediction), "model": predictor.tag}, ensure_ascii=False))
@@ -76,12 +81,17 @@ def list_models() -> None:
     """
     from serving import registry
     from serving.artifact import read_manifest
+    from serving.errors import ArtifactError
 
     champion = registry.champion()
     for model in registry.list_models():
-        manifest = read_manifest(model.path)
         mark = "*" if model.tag == champion else " "
-        typer.echo(f"{mark} {model.tag}  {manifest.task}  {manifest.form}  {manifest.created}")
+        try:
+            manifest = read_manifest(model.path)
+        except ArtifactError as error:
+            typer.echo(f"{mark} {model.tag}  unreadable: {error}")
+        else:
+            typer.echo(f"{mark} {model.tag}  {manifest.task}  {manifest.form}  {manifest.created}")
 
 
 @models.command("show")
@@ -148,10 +158,15 @@ def import_model(
     Example: stance models import champion.bentomodel --promote
     """
     from serving import registry
+    from serving.errors import ArtifactError
     from serving.predictor import Predictor
 
     model = registry.import_model(file)
-    Predictor.load(model.tag)
+    try:
+        Predictor.load(model.tag)
+    except ArtifactError:
+        registry.delete(model.tag)
+        raise
     if promote:
         registry.promote(model.tag)
     typer.echo(model.tag)
@@ -160,17 +175,20 @@ def import_model(
 def serve(
     host: Annotated[str, typer.Option(help="IP address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535)] = 3000,
-    workers: Annotated[int, typer.Option(min=1, help="Processes; one uses every core already.")] = 1,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes; one, the default, uses every core already.")] = None,
 ) -> None:
     """Serve the champion over HTTP until interrupted.
 
     Example: stance serve --port 8080
     """
     from serving import registry
+    from serving.settings import settings
 
-    model = registry.resolve()
+    if workers is not None:
+        os.environ["STANCE_WORKERS"] = str(workers)
+    settings()  # a wrong one is told here, not by a worker
+    model = registry.served()
     typer.echo(f"serving {model.tag} on http://{host}:{port}", err=True)
-    os.environ["STANCE_WORKERS"] = str(workers)
     command = [sys.executable, "-m", "bentoml", "serve", "serving.service:StanceService"]
     where = ["--host", host, "--port", str(port), "--working-dir", str(Path(__file__).parents[1])]
     os.execv(sys.executable, [*command, *where])  # noqa: S606  the server takes over this process and its signals

@@ -6,6 +6,7 @@ beside the store instead, replaced by an atomic rename; it remembers what it poi
 
 import json
 import os
+import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -58,6 +59,15 @@ def resolve(tag: str | None = None) -> StoredModel:
         if model.path.name == version:
             return model
     raise RegistryError(f"no model {NAME}:{version} in {home()}: `stance models list` names those there are.")
+
+
+def served() -> StoredModel:
+    """Return the model that a server of this environment serves: ``$STANCE_MODEL``, or the champion.
+
+    Raises:
+        RegistryError: there is none.
+    """
+    return resolve(os.environ.get("STANCE_MODEL") or None)
 
 
 def place_of(tag: str) -> Path:
@@ -131,18 +141,37 @@ def export_model(tag: str, path: Path) -> Path:
 
 
 def import_model(path: Path) -> StoredModel:
-    """Put a model that :func:`export_model` wrote into the store.
+    """Put a model that :func:`export_model` wrote into the store; one that is there already stays as it is.
 
     Raises:
-        RegistryError: the file is no exported model, or the store has a model of its tag already.
+        RegistryError: the file is no exported model.
     """
     import bentoml
 
     try:
-        tag = str(bentoml.models.import_model(str(path)).tag)
+        with tarfile.open(path) as archive:
+            described = archive.extractfile("model.yaml")
+            content = yaml.safe_load(described.read()) if described else {}
+        tag = f"{content['name']}:{content['version']}"
+        if not (place_of(tag) / MANIFEST).is_file():
+            bentoml.models.import_model(str(path))
     except Exception as error:  # a damaged archive fails in many ways
         raise RegistryError(f"{path}: expected a file of `stance models export`, found something else ({error}).") from None
     return resolve(tag)
+
+
+def delete(tag: str) -> None:
+    """Remove a model from the store.
+
+    Raises:
+        RegistryError: it is the champion, or there is no such model.
+    """
+    import bentoml
+
+    model = resolve(tag)
+    if model.tag == champion():
+        raise RegistryError(f"{model.tag} is the champion: promote another model first.")
+    bentoml.models.delete(model.tag)
 
 
 def _pointer() -> Path:

@@ -50,16 +50,17 @@ def score(job: Job, *, predictor: Predictor, progress: Callable[[int], None] = l
     kind = format_of(job.source)
     if format_of(job.target) != kind:
         raise DataError(f"{job.target}: expected the input's format ({kind}), found {format_of(job.target)}.")
-    if job.target.resolve() == job.source.resolve():
-        raise DataError(f"{job.target}: the output would overwrite the input; name another file.")
+    for path in (job.target, job.rejects):
+        if path.resolve() == job.source.resolve():
+            raise DataError(f"{path}: this run would overwrite its input; name another output.")
     partial = {path: path.with_name(f".{path.name}.{os.getpid()}.partial") for path in (job.target, job.rejects)}
     try:
         summary = _stream(job, kind=kind, predictor=predictor, partial=partial, progress=progress)
-        partial[job.target].replace(job.target)
         if summary.rejected:
             partial[job.rejects].replace(job.rejects)
         else:
             job.rejects.unlink(missing_ok=True)  # of an earlier run: it would speak of rows that this one scored
+        partial[job.target].replace(job.target)  # last: the output's presence means that all is there
     except OSError as error:
         raise DataError(f"{error.filename or job.target}: cannot be written ({error.strerror}).") from None
     finally:
@@ -82,7 +83,7 @@ def _stream(job: Job, *, kind: str, predictor: Predictor, partial: dict[Path, Pa
         open_table(job.source, text_column=job.text_column) as reader,
         partial[job.rejects].open("w", encoding="utf-8") as rejects,
     ):
-        writer = open_writer(partial[job.target], kind=kind, columns=reader.columns, added=types)
+        writer = open_writer(partial[job.target], kind=kind, reader=reader, added=types)
         try:
             for chunk in reader.chunks(ROWS_PER_CHUNK):
                 predictions = _score_chunk(chunk, predictor=predictor)

@@ -36,12 +36,12 @@ pages = Starlette(routes=[Route("/model", show_model), Route("/docs.json", show_
 @bentoml.service(
     name="stance",
     workers=settings().workers,
-    traffic={"timeout": settings().timeout_seconds, "max_concurrency": settings().concurrent_requests},
+    traffic={"timeout": 2 * settings().timeout_seconds},  # the gateway's own, which answers with a problem, comes first
 )
 class StanceService:
     """Classifies the stance of texts toward the target that the served model names."""
 
-    model = bentoml.models.BentoModel(os.environ.get("STANCE_MODEL") or registry.resolve().tag)
+    model = bentoml.models.BentoModel(registry.served().tag)
 
     def __init__(self) -> None:
         """Load and verify the artifact; the service is ready when this returns."""

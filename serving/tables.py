@@ -45,6 +45,7 @@ class Reader(Protocol):
     """A source of chunks."""
 
     columns: list[str]
+    schema: pa.Schema | None
 
     def chunks(self, size: int) -> Iterator[Chunk]:
         """Yield the rows, ``size`` at a time."""
@@ -100,18 +101,20 @@ def open_table(path: Path, *, text_column: str) -> Iterator[Reader]:
                 f"{path}: expected UTF-8, found byte 0x{error.object[error.start]:02x}; convert the file first,"
                 " for example with `iconv -t utf-8`."
             ) from None
+        except pa.ArrowException as error:
+            raise DataError(f"{path}: not a Parquet file that can be read ({str(error).splitlines()[0]}).") from None
 
 
-def open_writer(path: Path, *, kind: str, columns: Sequence[str], added: dict[str, type]) -> Writer:
-    """Return a writer of that format; ``added`` names the new columns and their types."""
-    clash = sorted(set(columns) & added.keys())
+def open_writer(path: Path, *, kind: str, reader: Reader, added: dict[str, type]) -> Writer:
+    """Return a writer of that format for what ``reader`` reads; ``added`` names the new columns and their types."""
+    clash = sorted(set(reader.columns) & added.keys())
     if clash:
         raise DataError(f"the input already has a column {clash[0]!r}: rename it, nothing is overwritten.")
-    if kind == "parquet":
-        return _ParquetWriter(path, added=added)
+    if reader.schema is not None:
+        return _ParquetWriter(path, schema=reader.schema, added=added)
     if kind == "jsonl":
         return _JsonLinesWriter(path)
-    return _DelimitedWriter(path, header=[*columns, *added], delimiter=DELIMITERS[kind])
+    return _DelimitedWriter(path, header=[*reader.columns, *added], delimiter=DELIMITERS[kind])
 
 
 class _DelimitedReader:
@@ -119,6 +122,7 @@ class _DelimitedReader:
         csv.field_size_limit(sys.maxsize)
         self._rows = csv.reader(file, delimiter=delimiter)
         self.columns = next(self._rows, [])
+        self.schema = None
         self._text = _position(self.columns, text_column, path=path)
 
     def chunks(self, size: int) -> Iterator[Chunk]:
@@ -169,6 +173,7 @@ class _JsonLinesReader:
     def __init__(self, file: IO[str], *, text_column: str) -> None:
         self._file, self._text = file, text_column
         self.columns: list[str] = []  # each line has its own
+        self.schema = None
 
     def chunks(self, size: int) -> Iterator[Chunk]:
         numbered = ((number, line) for number, line in enumerate(self._file, 1) if line.strip())
@@ -180,7 +185,7 @@ class _JsonLinesReader:
                 chunk.texts.append(text)
                 chunk.faults.append(fault)
                 chunk.raw.append(line.rstrip("\r\n") if row is None else row)
-                chunk.payload.append(row or {})
+                chunk.payload.append((line.strip() if row is not None else "{}", row or {}))
             yield chunk
 
     def _parse(self, line: str) -> tuple[dict[str, Any] | None, str | None, str]:
@@ -198,15 +203,18 @@ class _JsonLinesReader:
 
 
 class _JsonLinesWriter:
+    """Adds keys to the end of each line, whose own characters stay as they are."""
+
     def __init__(self, path: Path) -> None:
         self._file = path.open("w", encoding="utf-8", newline="")
 
     def write(self, chunk: Chunk, added: dict[str, list[Cell]]) -> None:
-        for row, *cells in zip(chunk.payload, *added.values(), strict=True):
+        for (line, row), *cells in zip(chunk.payload, *added.values(), strict=True):
             clash = row.keys() & added.keys()
             if clash:
                 raise DataError(f"the input already has a key {min(clash)!r}: rename it, nothing is overwritten.")
-            self._file.write(json_line({**row, **dict(zip(added, cells, strict=True))}))
+            more = json_line(dict(zip(added, cells, strict=True)))
+            self._file.write(f"{line[:-1].rstrip()}, {more[1:]}" if row else more)
 
     def close(self) -> None:
         self._file.close()
@@ -214,11 +222,11 @@ class _JsonLinesWriter:
 
 class _ParquetReader:
     def __init__(self, file: IO[bytes], *, path: Path, text_column: str) -> None:
-        try:
-            self._parquet = pq.ParquetFile(file)
-        except pa.ArrowInvalid as error:
-            raise DataError(f"{path}: not a Parquet file ({error}).") from None
-        self.columns = list(self._parquet.schema_arrow.names)
+        self._parquet = pq.ParquetFile(file)
+        self.schema = self._parquet.schema_arrow
+        self.columns = list(self.schema.names)
+        if len(set(self.columns)) < len(self.columns):
+            raise DataError(f"{path}: expected columns of different names, found {', '.join(self.columns)}.")
         self._text = self.columns[_position(self.columns, text_column, path=path)]
 
     def chunks(self, size: int) -> Iterator[Chunk]:
@@ -237,22 +245,18 @@ class _ParquetReader:
 
 
 class _ParquetWriter:
-    def __init__(self, path: Path, *, added: dict[str, type]) -> None:
+    def __init__(self, path: Path, *, schema: pa.Schema, added: dict[str, type]) -> None:
         arrow = {str: pa.string(), float: pa.float64(), bool: pa.bool_()}
-        self._path, self._types = path, {name: arrow[kind] for name, kind in added.items()}
-        self._writer: pq.ParquetWriter | None = None
+        self._schema = schema
+        for name, kind in added.items():
+            self._schema = self._schema.append(pa.field(name, arrow[kind]))
+        self._writer = pq.ParquetWriter(path, self._schema, compression="zstd")
 
     def write(self, chunk: Chunk, added: dict[str, list[Cell]]) -> None:
-        table = pa.Table.from_batches([chunk.payload])
-        for name, cells in added.items():
-            table = table.append_column(name, pa.array(cells, type=self._types[name]))
-        if self._writer is None:
-            self._writer = pq.ParquetWriter(self._path, table.schema, compression="zstd")
-        self._writer.write_table(table)
+        cells = [pa.array(column, type=self._schema.field(name).type) for name, column in added.items()]
+        self._writer.write_batch(pa.RecordBatch.from_arrays([*chunk.payload.columns, *cells], schema=self._schema))
 
     def close(self) -> None:
-        if self._writer is None:
-            raise DataError("the Parquet file holds no rows: there is nothing to score.")
         self._writer.close()
 
 

@@ -9,6 +9,7 @@ from serving.gateway import Gateway
 from serving.settings import settings
 
 GOOD = json.dumps({"texts": ["The report is sound."]}).encode()
+UNDERSTOOD = b'{"texts":["The report is sound."]}'
 JSON = [(b"content-type", b"application/json")]
 
 
@@ -16,9 +17,10 @@ class Below:
     """An app that records what reaches it and answers as it is told."""
 
     def __init__(self, status=200, error=None):
-        self.status, self.error, self.bodies = status, error, []
+        self.status, self.error, self.bodies, self.headers = status, error, [], []
 
     async def __call__(self, scope, receive, send):
+        self.headers.append(scope["headers"])
         self.bodies.append((await receive()).get("body", b""))
         if self.error:
             raise self.error
@@ -26,7 +28,7 @@ class Below:
         await send({"type": "http.response.body", "body": b'{"error": "secret text"}'})
 
 
-def call(below, *, method="POST", path="/predict", body=GOOD, headers=JSON, messages=None):
+def call(below=None, *, gateway=None, method="POST", path="/predict", body=GOOD, headers=JSON, messages=None):
     """Return status, headers and body of the gateway's answer; None where it gave none."""
     incoming = messages or [{"type": "http.request", "body": body, "more_body": False}]
     sent = []
@@ -38,7 +40,7 @@ def call(below, *, method="POST", path="/predict", body=GOOD, headers=JSON, mess
         sent.append(message)
 
     scope = {"type": "http", "method": method, "path": path, "headers": list(headers)}
-    asyncio.run(Gateway(below)(scope, receive, send))
+    asyncio.run((gateway or Gateway(below))(scope, receive, send))
     if not sent:
         return None
     found = {name.decode().lower(): value.decode() for name, value in sent[0]["headers"]}
@@ -54,17 +56,68 @@ def problem(answer):
     return status, content, headers
 
 
-def test_a_good_request_passes_unchanged():
+def test_what_was_understood_of_a_good_request_is_passed_on():
     below = Below()
     assert call(below)[0] == 200
-    assert below.bodies == [GOOD]
+    assert below.bodies == [UNDERSTOOD]
+
+
+@pytest.mark.parametrize("body", [b"\xef\xbb\xbf" + GOOD, GOOD.decode().encode("utf-16")])
+def test_other_encodings_of_json_are_passed_on_as_plain_utf_8(body):
+    below = Below()
+    headers = [*JSON, (b"content-length", b"5"), (b"content-encoding", b"gzip"), (b"x-request-id", b"7")]
+    assert call(below, body=body, headers=headers)[0] == 200
+    assert below.bodies == [UNDERSTOOD]
+    length = str(len(UNDERSTOOD)).encode()
+    assert below.headers == [[(b"x-request-id", b"7"), (b"content-type", b"application/json"), (b"content-length", length)]]
+
+
+def test_two_content_types_are_refused():
+    below = Below()
+    doubled = [(b"content-type", b"multipart/form-data; boundary=x"), *JSON]
+    assert problem(call(below, headers=doubled))[0] == 415
+    assert below.bodies == []
+
+
+def test_requests_beyond_the_limit_are_refused_at_once(monkeypatch):
+    monkeypatch.setenv("STANCE_CONCURRENT_REQUESTS", "1")
+    settings.cache_clear()
+    try:
+        gateway = Gateway(Below())
+        gateway._under_way = 1
+        status, _, headers = problem(call(gateway=gateway))
+        assert (status, headers["retry-after"]) == (429, "1")
+        assert call(gateway=gateway, method="GET", path="/livez")[0] == 200
+        gateway._under_way = 0
+        assert call(gateway=gateway)[0] == 200
+        assert gateway._under_way == 0
+    finally:
+        settings.cache_clear()
+
+
+def test_an_answer_that_takes_too_long_is_given_up(monkeypatch):
+    async def asleep(scope, receive, send):
+        await asyncio.sleep(60)
+
+    monkeypatch.setenv("STANCE_TIMEOUT_SECONDS", "1")
+    settings.cache_clear()
+    try:
+        assert problem(call(asleep))[0] == 504
+    finally:
+        settings.cache_clear()
+
+
+def test_a_failure_is_logged_by_its_place_without_its_message(caplog):
+    call(Below(error=RuntimeError("secret")))
+    assert "RuntimeError at __call__" in caplog.text
+    assert "secret" not in caplog.text
 
 
 def test_a_body_in_pieces_is_put_together():
     below = Below()
     pieces = [{"type": "http.request", "body": GOOD[:5], "more_body": True}, {"type": "http.request", "body": GOOD[5:]}]
     assert call(below, messages=pieces)[0] == 200
-    assert below.bodies == [GOOD]
+    assert below.bodies == [UNDERSTOOD]
 
 
 @pytest.mark.parametrize(
@@ -72,6 +125,7 @@ def test_a_body_in_pieces_is_put_together():
     [
         ({"path": "/nope"}, 404),
         ({"path": "/predict/"}, 404),
+        ({"method": "GET", "path": "/"}, 404),
         ({"method": "GET"}, 405),
         ({"method": "DELETE", "path": "/model"}, 405),
         ({"method": "BREW"}, 405),

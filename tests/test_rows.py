@@ -67,7 +67,7 @@ def test_more_bad_rows_are_counted(tmp_path):
         ("rows.csv", b"text,label\nx,for,1\n", "rows.csv:2: expected 2 cells, found 3"),
         ("rows.csv", b"text,label\ncaf\xe9,for\n", "expected UTF-8, found byte 0xe9"),
         ("rows.jsonl", b"{\n", "rows.jsonl:1: not JSON"),
-        ("rows.parquet", b"no", "not a Parquet file"),
+        ("rows.parquet", b"no", "not a Parquet file that can be read"),
         ("rows.xlsx", b"", "expected a name that ends in .csv, .tsv"),
     ],
 )

@@ -69,6 +69,23 @@ def test_json_lines_keep_every_key_and_odd_text(tmp_path, predictor, small_chunk
     assert [row["stance"] for row in found] == [p.label for p in predictor.predict(ODD_TEXTS)]
 
 
+def test_json_lines_keep_the_exact_characters_of_every_value(tmp_path, predictor):
+    lines = ['{"text":"one","big":1e400,"long":0.12345678901234567890,"u":"\\u00e9é"}', '{ "text" : "two" , "n": NaN }']
+    (tmp_path / "in.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    run(tmp_path / "in.jsonl", tmp_path / "out.jsonl", predictor)
+    found = (tmp_path / "out.jsonl").read_text(encoding="utf-8").splitlines()
+    assert [out.startswith(line[:-1].rstrip() + ', "stance": ') for line, out in zip(lines, found, strict=True)] == [True, True]
+
+
+def test_a_parquet_file_whose_first_row_stops_the_run_says_why(tmp_path, predictor):
+    pq.write_table(pa.table({"text": pa.array([None, "x"], pa.string())}), tmp_path / "in.parquet")
+    with pytest.raises(DataError, match=r"in.parquet:1: expected a string, found NoneType"):
+        run(tmp_path / "in.parquet", tmp_path / "out.parquet", predictor, on_error="stop")
+    pq.write_table(pa.table({"text": pa.array([], pa.string())}), tmp_path / "empty.parquet")
+    assert run(tmp_path / "empty.parquet", tmp_path / "none.parquet", predictor).rows == 0
+    assert pq.read_table(tmp_path / "none.parquet").num_columns == 1 + len(ADDED)
+
+
 def test_parquet_keeps_types_and_nulls(tmp_path, predictor, texts, small_chunks):
     good = [text for text in texts if "\ud800" not in text]
     table = pa.table({"text": [*good, None], "day": pa.array([19000] * (len(good) + 1), pa.date32())})
@@ -147,7 +164,9 @@ def test_rejects_of_an_earlier_run_do_not_outlive_a_clean_one(tmp_path, predicto
         ("in.csv", "out.csv", "text,stance\nx,y\n", "already has a column 'stance'"),
         ("in.jsonl", "out.jsonl", '{"text": "x", "stance": 1}\n', "already has a key 'stance'"),
         ("in.csv", "out.jsonl", "text\nx\n", "expected the input's format"),
-        ("in.csv", "in.csv", "text\nx\n", "would overwrite the input"),
+        ("in.csv", "in.csv", "text\nx\n", "would overwrite its input"),
+        ("out.csv.rejects.jsonl", "out.csv", '{"text": "x"}\n', "expected the input's format"),
+        ("out.jsonl.rejects.jsonl", "out.jsonl", '{"text": "x"}\n', "would overwrite its input"),
         ("in.csv", "absent/out.csv", "text\nx\n", "cannot be written"),
         ("in.doc", "out.csv", "", "expected a name that ends in"),
     ],

@@ -2,7 +2,10 @@
 
 import csv
 import json
+import os
+import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import bentoml
 import pytest
@@ -110,9 +113,31 @@ def test_logs_hold_no_text(server):
     for body in (json.dumps({"texts": [SECRET]}), json.dumps({"texts": [SECRET, 5]}), json.dumps({"texts": SECRET, SECRET: 1})):
         post(server, body)
     post(server, SECRET)
+    post(server, b"\xef\xbb\xbf" + json.dumps({"texts": [SECRET]}).encode())
+    for odd in ("application/x-www-form-urlencoded", "multipart/form-data; boundary=x"):
+        twice = [("content-type", odd), ("content-type", "application/json")]
+        assert server.post("/predict", content=json.dumps({"texts": [SECRET]}), headers=twice).status_code == 415
     log = server.log.read_text()
     assert "path=/predict" in log
     assert SECRET not in log
+
+
+@pytest.mark.slow
+def test_twenty_thousand_rows_come_back_in_order_with_the_labels_of_the_service(server, predictor, corpus_lines, tmp_path):
+    rows = [[f"{i:06}", corpus_lines[i % len(corpus_lines)]["text"], f'note {i}, "quoted"'] for i in range(20_000)]
+    with (tmp_path / "in.csv").open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([["id", "text", "note"], *rows])
+    summary = score(Job(source=tmp_path / "in.csv", target=tmp_path / "out.csv"), predictor=predictor)
+    with (tmp_path / "out.csv").open(newline="", encoding="utf-8") as file:
+        found = list(csv.DictReader(file))
+    assert (summary.rows, summary.rejected) == (20_000, 0)
+    assert [[row["id"], row["text"], row["note"]] for row in found] == rows
+    for start in range(0, 20_000, 2_500):
+        part = found[start : start + 250]
+        served = server.post("/predict", json={"texts": [row["text"] for row in part]}).json()["predictions"]
+        unlike = [(p, row) for p, row in zip(served, part, strict=True) if p["label"] != row["stance"]]
+        assert all(p["confidence"] == pytest.approx(float(row["stance_confidence"]), abs=TOLERANCE) for p, row in unlike)
+        assert len(unlike) <= 2  # two labels of equal probability may change places with the company in a batch
 
 
 @pytest.mark.slow
@@ -123,7 +148,29 @@ def test_plain_bentoml_serve_works(built, tmp_path):
 
 
 @pytest.mark.slow
+def test_a_full_service_says_so_and_when_to_come_back(built, corpus_lines, tmp_path):
+    """Forty large requests at once on a service that takes one: whatever is refused is a 429 problem, nothing fails."""
+    body = {"texts": [row["text"] for row in corpus_lines[:256]]}
+    with running(SERVE, log=tmp_path / "log", cwd=tmp_path, env={"STANCE_CONCURRENT_REQUESTS": "1"}) as client:
+        with ThreadPoolExecutor(40) as pool:
+            answers = list(pool.map(lambda _: client.post("/predict", json=body), range(40)))
+        refused = [answer for answer in answers if answer.status_code != 200]
+        assert {answer.status_code for answer in refused} == {429}
+        assert {answer.headers["content-type"] for answer in refused} == {"application/problem+json"}
+        assert {answer.headers["retry-after"] for answer in refused} == {"1"}
+        assert len(refused) < 40
+
+
+@pytest.mark.slow
+def test_a_wrong_setting_is_one_line(built, tmp_path):
+    environment = {**os.environ, "STANCE_TEXTS": "many"}
+    done = subprocess.run([*SERVE[:-1], "3999"], env=environment, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.strip() == "stance: STANCE_TEXTS: expected a positive whole number, found 'many'."
+
+
+@pytest.mark.slow
 def test_several_workers_answer(built, tmp_path):
     with running([*SERVE, "--workers", "2"], log=tmp_path / "log", cwd=tmp_path) as client:
         assert {client.post("/predict", json={"texts": ["one"]}).status_code for _ in range(10)} == {200}
-        assert (tmp_path / "log").read_text().count("Service stance initialized") >= 1
+        assert (tmp_path / "log").read_text().count("Service stance initialized") == 2

@@ -75,3 +75,17 @@ def test_the_order_of_rows_decides_nothing(corpus):
 def test_too_few_rows_is_one_clear_error():
     with pytest.raises(DataError, match="1 rows leave none for"):
         split_rows([row("only one")], CONFIG)
+
+
+def test_rows_left_out_still_hold_their_near_duplicates_in_place(corpus):
+    """A row that sits in test because of its near duplicate stays there when that one is left out for a contradiction."""
+    base = "The envoy said that the assessment was a blatant invention from start to finish, number"
+    variants = [row(f"{base} {number}.") for number in range(40)]
+    tested = [r for r in variants if places([*corpus[:300], r])[r.text] == "test"]
+    trained = [r for r in variants if places([*corpus[:300], r])[r.text] == "train"]
+    assert tested
+    assert trained
+    assert places([*corpus[:300], tested[0], trained[0]])[trained[0].text] == "test"
+    guarded = split_rows([*corpus[:300], trained[0]], CONFIG, guards=[tested[0]])
+    assert trained[0] in guarded.test
+    assert tested[0] not in [*guarded.train, *guarded.validation, *guarded.test]

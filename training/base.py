@@ -73,7 +73,7 @@ def load_encoder(base: BaseModel) -> Any:
             config = AutoConfig.from_pretrained(base.location)
             pooler = {"add_pooling_layer": False} if config.model_type in ("bert", "mpnet", "roberta", "xlm-roberta") else {}
             return AutoModel.from_pretrained(base.location, dtype="float32", **pooler)
-        except (OSError, ValueError, TypeError) as error:
+        except Exception as error:  # a damaged or foreign model fails in many ways
             raise ConfigError(f"{base.name}: transformers cannot load this base model ({_first_line(error)}).") from None
 
 
@@ -88,7 +88,7 @@ def load_tokenizer(base: BaseModel, *, max_length: int) -> tuple[TextTokenizer, 
     with _quiet():
         try:
             fast = AutoTokenizer.from_pretrained(base.location)
-        except (OSError, ValueError) as error:
+        except Exception as error:  # likewise
             raise ConfigError(f"{base.name}: transformers cannot load its tokenizer ({_first_line(error)}).") from None
     backend = getattr(fast, "backend_tokenizer", None)
     if backend is None:

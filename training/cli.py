@@ -182,7 +182,7 @@ def _write(path: Path, content: str) -> None:
 
 
 def _calm() -> None:
-    """Keep the training libraries from talking over the progress, and from using the network when told not to."""
+    """Keep the training libraries from talking over the progress."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     if not sys.stderr.isatty():
         os.environ.setdefault("TQDM_DISABLE", "1")

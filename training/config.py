@@ -97,9 +97,9 @@ def read_config(path: Path | None = None, *, seed: int | None = None, base_model
     if path is not None:
         content = _over(content, _read(path))
     if seed is not None:
-        content["fit"]["seed"] = seed
+        content = _over(content, {"fit": {"seed": seed}})
     if base_model is not None:
-        content["model"]["base_model"] = base_model
+        content = _over(content, {"model": {"base_model": base_model}})
     try:
         return Config.model_validate(content)
     except ValueError as error:

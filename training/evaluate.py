@@ -44,17 +44,18 @@ def _evaluate_set(predictor: Predictor, rows: Sequence[LabelledRow], *, baseline
 def print_figures(figures: Mapping[str, Mapping[str, Any]], *, model: str, console: Console) -> None:
     """Print the figures as tables."""
     table = Table(title=f"{model}, as served")
-    for heading in ("set", "texts", "macro-F1", "95 % interval", "accuracy", "ECE (floor)", "most confident 50 %"):
-        table.add_column(heading, justify="left" if heading == "set" else "right")
+    for heading in ("set", "model", "texts", "macro-F1", "95 % interval", "accuracy", "ECE (floor)"):
+        table.add_column(heading, justify="left" if heading in ("set", "model") else "right")
     for name, values in figures.items():
         for baseline, found in values.get("baselines", {}).items():
-            table.add_row(f"{name}: {baseline}", "", *_headline(found), "", "", style="dim")
+            table.add_row(name, baseline, "", *_headline(found), "", style="dim")
         floor = values["ece_noise_floor"]["p95"]
-        half = values["accuracy_at_coverage"]["50%"]
         calibration = f"{values['ece']:.3f} ({floor:.3f})"
-        table.add_row(name, str(values["texts"]), *_headline(values), calibration, f"{half:.3f}")
+        table.add_row(name, "this model", str(values["texts"]), *_headline(values), calibration)
     console.print(table)
+    console.print(_details(figures))
     for name, values in figures.items():
+        console.print(_confusion(name, values))
         classes = Table(title=f"{name}, per class")
         for heading in ("label", "precision", "recall", "F1", "texts"):
             classes.add_column(heading, justify="left" if heading == "label" else "right")
@@ -62,6 +63,32 @@ def print_figures(figures: Mapping[str, Mapping[str, Any]], *, model: str, conso
             numbers = [f"{found[key]:.3f}" for key in ("precision", "recall", "f1")]
             classes.add_row(label, *numbers, str(found["support"]))
         console.print(classes)
+
+
+def _details(figures: Mapping[str, Mapping[str, Any]]) -> Table:
+    """Return calibration, coverage and prediction sets, a set a line."""
+    table = Table(title="probabilities")
+    headings = ("set", "Brier", "NLL", "right at 100/90/80/50 %", "sets: coverage (size)", "not abstained: share (right)")
+    for heading in headings:
+        table.add_column(heading, justify="left" if heading == "set" else "right")
+    for name, values in figures.items():
+        right = "/".join(f"{value:.2f}" for value in values["accuracy_at_coverage"].values())
+        sets, kept = values["prediction_sets"], values["abstention"]
+        accuracy = "none" if kept["accuracy"] is None else f"{kept['accuracy']:.2f}"
+        held = f"{sets['coverage']:.2f} ({sets['size']:.2f})"
+        share = f"{kept['coverage']:.2f} ({accuracy})"
+        table.add_row(name, f"{values['brier']:.3f}", f"{values['nll']:.3f}", right, held, share)
+    return table
+
+
+def _confusion(name: str, values: Mapping[str, Any]) -> Table:
+    table = Table(title=f"{name}, confusion: true labels down, predicted across")
+    labels = list(values["per_class"])
+    for heading in ("", *labels):
+        table.add_column(heading, justify="left" if not heading else "right")
+    for label, counts in zip(labels, values["confusion"], strict=True):
+        table.add_row(label, *map(str, counts))
+    return table
 
 
 def print_behaviour(outcomes: Mapping[str, Outcome], *, console: Console) -> None:

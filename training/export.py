@@ -70,7 +70,8 @@ def export(
 ) -> Exported:
     """Write the runtime graph into ``folder`` in the first of the configured forms that is exact enough.
 
-    The last form is taken whatever its judgement: it is the most exact there is. ``truth`` is int of shape (validation,).
+    The last form is taken whatever its judgement, and says so: put the most exact one last. ``truth`` is int of shape
+    (validation,).
     """
     import openvino
 
@@ -173,7 +174,8 @@ def _judge(form: Form, *, logits: np.ndarray, reference: np.ndarray, truth: np.n
 
 
 def _tell(judgement: Judgement, *, last: bool) -> None:
-    verdict = "served" if judgement.exact_enough or last else "not exact enough, trying the next form"
+    short = "not exact enough, but the last form: served" if last else "not exact enough, trying the next form"
+    verdict = "served" if judgement.exact_enough else short
     print(  # noqa: T201
         f"export {judgement.form}: {judgement.label_agreement:.1%} of validation labels as in fp32, macro-F1"
         f" {judgement.macro_f1:.3f} (fp32 {judgement.macro_f1_fp32:.3f}): {verdict}",

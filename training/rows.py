@@ -12,7 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from serving.errors import DataError
-from serving.tables import format_of, open_table
+from serving.tables import Chunk, open_table
 from serving.tokenizer import well_formed
 
 
@@ -63,13 +63,20 @@ def read_rows(path: Path, *, labels: Sequence[str], columns: Columns | None = No
 
 def _cells(path: Path, text_column: str) -> Iterator[tuple[str, str, dict[str, object]]]:
     """Yield where a row stands, its fault if it has one, and its cells by column."""
-    kind = format_of(path)
     with open_table(path, text_column=text_column) as reader:
         for chunk in reader.chunks(4096):
-            payload = chunk.payload.to_pylist() if isinstance(chunk.payload, pa.RecordBatch) else chunk.payload
-            for number, fault, row in zip(chunk.numbers, chunk.faults, payload, strict=True):
-                cells = dict(zip(reader.columns, row, strict=True)) if kind in ("csv", "tsv") else row
+            for number, fault, cells in zip(chunk.numbers, chunk.faults, _by_column(chunk, reader.columns), strict=True):
                 yield f"{path}:{number}", fault, cells
+
+
+def _by_column(chunk: Chunk, columns: Sequence[str]) -> list[dict[str, object]]:
+    """Return the cells of each row of a chunk by column, whatever the format."""
+    if isinstance(chunk.payload, pa.RecordBatch):
+        found: list[dict[str, object]] = chunk.payload.to_pylist()
+        return found
+    if columns:
+        return [dict(zip(columns, row, strict=True)) for row in chunk.payload]
+    return [row for _, row in chunk.payload]
 
 
 def _fault(text: str, label: object, *, labels: Sequence[str], columns: Columns, cells: Mapping[str, object]) -> str:
