@@ -132,6 +132,7 @@ def export_model(tag: str, path: Path) -> Path:
     import bentoml
 
     model = resolve(tag)
+    path = path.resolve()  # BentoML takes a relative one from the root
     if path.exists():
         raise RegistryError(f"{path}: exists already; name a new file.")
     try:
@@ -150,11 +151,11 @@ def import_model(path: Path) -> StoredModel:
 
     try:
         with tarfile.open(path) as archive:
-            described = archive.extractfile("model.yaml")
-            content = yaml.safe_load(described.read()) if described else {}
+            (described,) = (member for member in archive if Path(member.name) == Path("model.yaml"))
+            content = yaml.safe_load(archive.extractfile(described) or b"")
         tag = f"{content['name']}:{content['version']}"
         if not (place_of(tag) / MANIFEST).is_file():
-            bentoml.models.import_model(str(path))
+            bentoml.models.import_model(str(path.resolve()))
     except Exception as error:  # a damaged archive fails in many ways
         raise RegistryError(f"{path}: expected a file of `stance models export`, found something else ({error}).") from None
     return resolve(tag)

@@ -81,9 +81,9 @@ def test_models_list_marks_the_champion_and_show_prints_the_manifest(built):
 
 def test_a_model_travels_in_a_file_to_another_store(built, tmp_path):
     file = tmp_path / "model.bentomodel"
-    assert command("models", "export", built.model.tag, str(file))[0] == 0
+    assert command("models", "export", built.model.tag, file.name, cwd=tmp_path)[0] == 0
     other = {**os.environ, "BENTOML_HOME": str(tmp_path / "other")}
-    status, out, err = command("models", "import", str(file), "--promote", env=other)
+    status, out, err = command("models", "import", file.name, "--promote", env=other, cwd=tmp_path)
     assert (status, out.strip()) == (0, built.model.tag), err
     assert command("predict", "A lie.", env=other)[1] == command("predict", "A lie.")[1]
     assert command("models", "import", str(file), env=other)[:2] == (0, f"{built.model.tag}\n")  # is there already

@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from benchmarks.readme import README, sections
+from serving.artifact import sha256_of
 from tests.conftest import ROOT
 from tests.server import running
 
@@ -27,6 +28,12 @@ def run_stance(*arguments, home, cwd=ROOT):
     command = [sys.executable, str(ROOT / "stance.py"), *arguments]
     environment = {**os.environ, "BENTOML_HOME": str(home)}
     return subprocess.run(command, env=environment, cwd=cwd, check=True, capture_output=True, text=True).stdout
+
+
+def test_the_ready_champion_is_the_file_that_its_note_names():
+    note = (ROOT / "models" / "README.md").read_text(encoding="utf-8")
+    assert sha256_of(CHAMPION) in note
+    assert CHAMPION.stat().st_size <= 100_000_000
 
 
 def blocks(language):
