@@ -12,7 +12,7 @@ import pytest
 from serving import registry
 from serving.artifact import read_manifest
 from tests.conftest import ROOT
-from training.base import PACKAGED_SHA256, find_base, load_encoder
+from training.base import PACKAGED, SHA256, find_base, load_encoder
 from training.evaluate import evaluate
 
 pytestmark = pytest.mark.slow
@@ -83,8 +83,8 @@ def test_two_processes_give_a_model_as_good_as_one(arguments, tmp_path, monkeypa
 
 
 def test_the_packaged_base_is_the_one_that_was_checked():
-    assert find_base("all-MiniLM-L6-v2").sha256 == PACKAGED_SHA256
-    assert load_encoder(find_base("all-MiniLM-L6-v2")).config.hidden_size == 384
+    assert find_base(PACKAGED).sha256 == SHA256[PACKAGED]
+    assert load_encoder(find_base(PACKAGED)).config.hidden_size == 384
 
 
 def test_the_real_base_learns_another_task_with_its_own_labels(tmp_path, monkeypatch):

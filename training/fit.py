@@ -16,6 +16,7 @@ from transformers import EarlyStoppingCallback, Trainer, TrainerCallback, Traini
 from transformers.trainer_callback import PrinterCallback
 from transformers.trainer_utils import EvalPrediction, get_last_checkpoint
 
+from serving.errors import DataError
 from serving.tokenizer import TextTokenizer, pad
 from training.base import BaseModel, load_encoder
 from training.config import Config, FitConfig
@@ -44,18 +45,21 @@ def fit(
     ``folder`` keeps a checkpoint an evaluation; where it holds one already, training goes on from there.
     """
     set_seed(config.fit.seed)
-    model = StanceModel(load_encoder(base), labels=len(labels), dropout=config.model.dropout)
+    model = StanceModel(load_encoder(base, layers=config.model.layers or None), labels=len(labels), dropout=config.model.dropout)
     model.label_smoothing = config.fit.label_smoothing
     model.class_weights = class_weights(split.train, labels=labels, power=config.fit.class_weight_power)
+    model.teacher_weight, model.teacher_temperature = config.distillation.weight, config.distillation.temperature
     steps = config.fit.steps_for(len(split.train))
+    taught = taught_rows(split.train, config.distillation.column, labels=len(labels))
+    train = _dataset(split.train, tokenizer=tokenizer, labels=labels)
     trainer = _Trainer(
         model=model,
         args=_arguments(config.fit, steps=steps, folder=folder),
-        train_dataset=_dataset(split.train, tokenizer=tokenizer, labels=labels),
+        train_dataset=train.add_column("teacher", taught) if taught else train,
         eval_dataset=_dataset(split.validation, tokenizer=tokenizer, labels=labels),
         data_collator=_collate,
         compute_metrics=_macro_f1,
-        optimizers=(_optimizer(model, config.fit), None),
+        optimizers=(optimizer(model, config.fit), None),
         callbacks=[EarlyStoppingCallback(config.fit.early_stopping_patience), _Tell(steps)],
     )
     trainer.remove_callback(PrinterCallback)
@@ -119,13 +123,14 @@ def _arguments(config: FitConfig, *, steps: int, folder: Path) -> TrainingArgume
     return arguments
 
 
-def _optimizer(model: StanceModel, config: FitConfig) -> torch.optim.Optimizer:
-    """Return fused AdamW: no decay on biases and norms, a rate of its own for the fresh head."""
+def optimizer(model: StanceModel, config: FitConfig) -> torch.optim.Optimizer:
+    """Return fused AdamW: no decay on biases and norms, a rate of its own for the fresh head, less for a wider encoder."""
+    rate = config.learning_rate * min(1.0, config.reference_width / model.encoder.config.hidden_size) ** 2
     plain = [p for n, p in model.encoder.named_parameters() if p.ndim < 2]
     decayed = [p for n, p in model.encoder.named_parameters() if p.ndim >= 2]
     groups: list[dict[str, Any]] = [
-        {"params": decayed, "lr": config.learning_rate, "weight_decay": config.weight_decay},
-        {"params": plain, "lr": config.learning_rate, "weight_decay": 0.0},
+        {"params": decayed, "lr": rate, "weight_decay": config.weight_decay},
+        {"params": plain, "lr": rate, "weight_decay": 0.0},
         {"params": list(model.classifier.parameters()), "lr": config.head_learning_rate, "weight_decay": 0.0},
     ]
     return torch.optim.AdamW(groups, fused=True)
@@ -138,13 +143,33 @@ def _dataset(rows: Sequence[LabelledRow], *, tokenizer: TextTokenizer, labels: S
     )
 
 
+def taught_rows(rows: Sequence[LabelledRow], column: str, *, labels: int) -> list[list[float]]:
+    """Return a teacher's probabilities a row, NaN where it has none; nothing at all where no row has any.
+
+    Raises:
+        DataError: a row's are no probabilities of so many labels.
+    """
+    if not any(row.extra.get(column) for row in rows):
+        return []
+    found = []
+    for row in rows:
+        given = row.extra.get(column) or [math.nan] * labels
+        if not isinstance(given, list) or len(given) != labels or not all(isinstance(p, float | int) for p in given):
+            raise DataError(f"{row.where}: {column}: expected {labels} probabilities, found {given!r:.80}.")
+        found.append([float(p) for p in given])
+    return found
+
+
 def _collate(items: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
     input_ids, attention_mask = pad([item["input_ids"] for item in items])
-    return {
+    batch = {
         "input_ids": torch.from_numpy(input_ids),
         "attention_mask": torch.from_numpy(attention_mask),
         "labels": torch.tensor([item["labels"] for item in items]),
     }
+    if "teacher" in items[0]:
+        batch["teacher"] = torch.tensor([item["teacher"] for item in items])
+    return batch
 
 
 def _macro_f1(outcome: EvalPrediction) -> dict[str, float]:
