@@ -73,8 +73,15 @@ def run(tiny_base, small_corpus, quick_config):
     task = read_task()
     rows = read_rows(small_corpus, labels=task.label_names)
     config = read_config(quick_config, base_model=str(tiny_base))
-    frozen = read_rows(task.frozen_test, labels=task.label_names)[:40]
-    return Run(task=task, rows=rows, config=config, frozen_test=frozen, behaviour=read_cases(task.behaviour)[:100])
+    reserved = read_rows(task.frozen_test, labels=task.label_names)
+    return Run(
+        task=task,
+        rows=rows,
+        config=config,
+        calibration=reserved[40:],
+        frozen_test=reserved[:40],
+        behaviour=read_cases(task.behaviour)[:100],
+    )
 
 
 @pytest.fixture(scope="session")

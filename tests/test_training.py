@@ -13,7 +13,9 @@ from serving import registry
 from serving.artifact import read_manifest
 from tests.conftest import ROOT
 from training.base import PACKAGED, SHA256, find_base, load_encoder
+from training.calibrate import conformal_threshold, fit_temperature
 from training.evaluate import evaluate
+from training.rows import counts
 
 pytestmark = pytest.mark.slow
 
@@ -144,9 +146,21 @@ def test_the_real_base_learns_another_task_with_its_own_labels(tmp_path, monkeyp
     assert metrics["test"]["macro_f1"] > majority["majority class"]["macro_f1"] + 0.2
 
 
+def test_temperature_and_thresholds_come_from_the_calibration_set(built, predictor, run):
+    logits = predictor.logits(predictor.encode([row.text for row in run.calibration]))
+    truth = np.array([predictor.labels.index(row.label) for row in run.calibration])
+    manifest = predictor.manifest
+    assert manifest.temperature == pytest.approx(fit_temperature(logits, truth), rel=1e-3)
+    scaled = predictor.probabilities(logits)
+    threshold = conformal_threshold(scaled, truth, alpha=manifest.conformal.alpha)
+    assert manifest.conformal.threshold == pytest.approx(threshold, abs=1e-3)
+    assert manifest.data["counts"]["calibration"] == counts(run.calibration, predictor.labels)
+    assert built.figures["calibration"]["texts"] == len(run.calibration)
+
+
 def test_the_report_stands_in_the_artifact_and_opens_offline(built):
     page = (built.model.path / "report.html").read_text(encoding="utf-8")
-    assert page.count("<svg") == 9
+    assert page.count("<svg") == 12
     assert "src=" not in page
     assert "<link" not in page
     card = (built.model.path / "MODEL_CARD.md").read_text(encoding="utf-8")

@@ -27,7 +27,7 @@ from training.calibrate import abstention_threshold, conformal_threshold, fit_te
 from training.card import model_card
 from training.config import Config
 from training.evaluate import evaluate
-from training.export import Exported, export, torch_logits
+from training.export import Exported, export, runtime_logits, torch_logits
 from training.fit import Fitted
 from training.report import render
 from training.rows import LabelledRow, counts, digest, normal_form
@@ -57,12 +57,15 @@ GOLDEN_MARGIN = 0.02
 class Run:
     """What a training run starts from. ``frozen_test`` and ``behaviour`` are only ever scored.
 
+    ``calibration`` is what temperature and thresholds are fitted on; where it is empty, the validation split is.
+
     ``guards`` are rows left out of training that still hold their near duplicates in place (see :mod:`training.split`).
     """
 
     task: Task
     rows: Sequence[LabelledRow]
     config: Config
+    calibration: Sequence[LabelledRow] = ()
     frozen_test: Sequence[LabelledRow] = ()
     behaviour: Sequence[Case] = ()
     guards: Sequence[LabelledRow] = ()
@@ -89,12 +92,14 @@ class Assembly:
 
     def finish(self, backend: Any) -> Built:
         """Return the stored artifact."""
-        exported, truth = self._export()
-        temperature = fit_temperature(exported.logits, truth)
+        exported = self._export()
+        logits, truth = self._calibration_logits(exported)
+        temperature = fit_temperature(logits, truth)
         backend.save(str(self.folder / artifact.TOKENIZER))
         tolerance = self._write_golden(exported, temperature=temperature)
         self._write_training_side()
-        manifest = self._manifest(exported, truth=truth, temperature=temperature, tolerance=tolerance)
+        calibration = self._calibration(probabilities(logits, temperature), truth)
+        manifest = self._manifest(exported, calibration={"temperature": temperature, **calibration}, tolerance=tolerance)
         artifact.seal(self.folder, manifest=manifest, names=self._names())
         figures, behaviour = self._evaluate()
         (self.folder / artifact.MANIFEST).unlink()
@@ -104,19 +109,42 @@ class Assembly:
         manifest["metrics"]["behaviour"] = {name: outcome.model_dump() for name, outcome in behaviour.items()}
         return Built(model=self._store(tag, manifest), figures=figures, behaviour=behaviour)
 
-    def _export(self) -> tuple[Exported, np.ndarray]:
+    def _export(self) -> Exported:
         say("exporting for the CPU runtime")
         calibration = _spread(self.split.train, self.config.export.calibration_texts)
-        truth = np.array([self.labels.index(row.label) for row in self.split.validation])
-        exported = export(
+        return export(
             self.fitted.model,
             calibration=self._encode(calibration),
             validation=self._encode(self.split.validation),
-            truth=truth,
+            truth=self._truth(self.split.validation),
             config=self.config.export,
             folder=self.folder,
         )
-        return exported, truth
+
+    def _calibration_logits(self, exported: Exported) -> tuple[np.ndarray, np.ndarray]:
+        """Return logits of the served form and true labels to calibrate on."""
+        rows = self.run.calibration
+        if not rows:
+            return exported.logits, self._truth(self.split.validation)
+        path = self.folder / artifact.RUNTIME_XML
+        logits = runtime_logits(path, self._encode(rows), form=exported.form, labels=len(self.labels))
+        return logits, self._truth(rows)
+
+    def _calibration(self, scaled: np.ndarray, truth: np.ndarray) -> dict[str, Any]:
+        aims = self.config.calibration
+        return {
+            "conformal": {
+                "alpha": aims.conformal_alpha,
+                "threshold": conformal_threshold(scaled, truth, alpha=aims.conformal_alpha),
+            },
+            "abstention": {
+                "target_accuracy": aims.abstention_accuracy,
+                "threshold": abstention_threshold(scaled, truth, aims),
+            },
+        }
+
+    def _truth(self, rows: Sequence[LabelledRow]) -> np.ndarray:
+        return np.array([self.labels.index(row.label) for row in rows])
 
     def _encode(self, rows: Sequence[LabelledRow]) -> list[Encoded]:
         return self.tokenizer.encode([row.text for row in rows])
@@ -143,10 +171,13 @@ class Assembly:
         (self.folder / ENCODER_CONFIG).write_text(self.fitted.model.encoder.config.to_json_string(), encoding="utf-8")
         (self.folder / CONFIGURATION).write_text(self.config.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
-    def _manifest(self, exported: Exported, *, truth: np.ndarray, temperature: float, tolerance: float) -> dict[str, Any]:
-        scaled = probabilities(exported.logits, temperature)
-        aims = self.config.calibration
-        parts = {"train": self.split.train, "validation": self.split.validation, "test": self.split.test}
+    def _manifest(self, exported: Exported, *, calibration: Mapping[str, Any], tolerance: float) -> dict[str, Any]:
+        parts: dict[str, Sequence[LabelledRow]] = {
+            "train": self.split.train,
+            "validation": self.split.validation,
+            "test": self.split.test,
+            "calibration": self.run.calibration,
+        }
         return {
             "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             "task": self.run.task.name,
@@ -154,21 +185,14 @@ class Assembly:
             "labels": [label.model_dump() for label in self.run.task.labels],
             "max_length": self.config.model.max_length,
             "form": exported.form,
-            "temperature": temperature,
-            "conformal": {
-                "alpha": aims.conformal_alpha,
-                "threshold": conformal_threshold(scaled, truth, alpha=aims.conformal_alpha),
-            },
-            "abstention": {
-                "target_accuracy": aims.abstention_accuracy,
-                "threshold": abstention_threshold(scaled, truth, aims),
-            },
+            **calibration,
             "golden_tolerance": tolerance,
             "base_model": {"name": self.base.name, "sha256": self.base.sha256},
             "parameters": sum(p.numel() for p in self.fitted.model.parameters()),
             "data": {
                 "sha256": digest(self.run.rows),
                 "train_sha256": digest(self.split.train),
+                "calibration_sha256": digest(self.run.calibration) if self.run.calibration else None,
                 "counts": {name: counts(rows, self.labels) for name, rows in parts.items()},
             },
             "config": self.config.model_dump(mode="json"),
@@ -185,6 +209,7 @@ class Assembly:
         sets: Mapping[str, Sequence[LabelledRow]] = {
             "validation": self.split.validation,
             "test": self.split.test,
+            "calibration": self.run.calibration,
             "frozen test": self.run.frozen_test,
         }
         predictor = Predictor.from_directory(self.folder)

@@ -19,7 +19,8 @@ Judging, ranking, tracking or profiling people or groups; moderation, employment
 person. A sentence that *reports* a stance is labelled with the stance that it conveys, so a label says nothing about its author.
 
 ## Data
-{rows} sentences for training, {validation} for early stopping, temperature and thresholds, {test} held out. {data_note}
+{rows} sentences for training, {validation} for early stopping, {calibration} for temperature and thresholds, {test} held out.
+{data_note}
 
 ## How good it is
 {table}
@@ -42,7 +43,7 @@ def model_card(
     figures: Mapping[str, Any],
 ) -> str:
     """Return the card as Markdown."""
-    sizes = {part: sum(data["counts"][part].values()) for part in ("train", "validation", "test")}
+    sizes = {part: sum(found.values()) for part, found in data["counts"].items()}
     lines = ["| set | texts | macro-F1 | 95 % interval | accuracy |", "|---|---|---|---|---|"]
     for name, found in figures.items():
         low, high = found["macro_f1_interval"]
@@ -58,6 +59,7 @@ def model_card(
         form=form,
         rows=sizes["train"],
         validation=sizes["validation"],
+        calibration=sizes["calibration"] or "the same",
         test=sizes["test"],
         data_note=task.data_note.strip(),
         limits=task.limits.strip(),

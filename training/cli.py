@@ -56,11 +56,11 @@ def train(
 
     from serving import registry
     from training.assembly import Run
-    from training.behaviour import read_cases
     from training.build import build
     from training.config import read_config
     from training.evaluate import print_behaviour, print_figures
     from training.rows import keep_apart, read_rows, unique_rows
+    from training.sets import Reserved
     from training.task import DEFAULT_TASK, read_task
 
     chosen = read_task(task or DEFAULT_TASK)
@@ -70,12 +70,11 @@ def train(
     if not files:
         raise typer.BadParameter("the task names no corpus: give the labelled files with --data")
     found = [row for file in files for row in read_rows(file, labels=chosen.label_names, columns=columns if data else None)]
-    frozen = read_rows(chosen.frozen_test, labels=chosen.label_names) if chosen.frozen_test else []
-    cases = read_cases(chosen.behaviour) if chosen.behaviour else []
-    apart, tested = keep_apart(found, [*(row.text for row in frozen), *(text for case in cases for text in case.texts)])
+    reserved = Reserved.of(chosen, labels=chosen.label_names)
+    apart, tested = keep_apart(found, reserved.texts)
     unique = unique_rows(apart)
     left_out = {
-        "are test sentences": tested,
+        "are sentences of a reserved set": tested,
         "repeat another row": unique.repeats,
         "have a text with different labels": unique.contradictions,
     }
@@ -87,8 +86,9 @@ def train(
             task=chosen,
             rows=unique.rows,
             config=settings,
-            frozen_test=frozen,
-            behaviour=cases,
+            calibration=reserved.calibration,
+            frozen_test=reserved.frozen_test,
+            behaviour=reserved.behaviour,
             guards=unique.contradictions,
         )
     )
@@ -115,7 +115,7 @@ def evaluate(
     label_column: LabelColumn = "label",
     label_map: LabelMap = None,
 ) -> None:
-    """Score a model as it is served, on labelled files or on the task's own validation, test and frozen test sets.
+    """Score a model as it is served, on labelled files or on the task's own sets.
 
     Example: stance evaluate --data held_out.csv --json figures.json --html report.html
     """

@@ -1,19 +1,48 @@
-"""The sets that a task's own model is scored on."""
+"""The sets that a task names: those reserved from training, and those that its own model is scored on."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from serving.artifact import Manifest
 from serving.errors import DataError
 from training.baselines import Baselines
-from training.behaviour import read_cases
+from training.behaviour import Case, read_cases
 from training.config import Config
 from training.rows import LabelledRow, digest, keep_apart, read_rows, unique_rows
 from training.split import split_rows
 from training.task import Task
 
 
+@dataclass(frozen=True, slots=True)
+class Reserved:
+    """What a task names beside its corpus; none of it is ever trained on."""
+
+    calibration: list[LabelledRow]
+    frozen_test: list[LabelledRow]
+    behaviour: list[Case]
+
+    @classmethod
+    def of(cls, task: Task, *, labels: Sequence[str]) -> "Reserved":
+        """Read it.
+
+        Raises:
+            DataError: a file cannot be read, or a row has none of ``labels``.
+        """
+        return cls(
+            calibration=read_rows(task.calibration, labels=labels) if task.calibration else [],
+            frozen_test=read_rows(task.frozen_test, labels=labels) if task.frozen_test else [],
+            behaviour=read_cases(task.behaviour) if task.behaviour else [],
+        )
+
+    @property
+    def texts(self) -> list[str]:
+        """Every reserved text."""
+        rows = (row.text for row in (*self.calibration, *self.frozen_test))
+        return [*rows, *(text for case in self.behaviour for text in case.texts)]
+
+
 def own_sets(manifest: Manifest, task: Task) -> tuple[Mapping[str, Sequence[LabelledRow]], Baselines]:
-    """Return validation, test and frozen test rows as they were at training, with baselines fitted on its training rows.
+    """Return the rows that the model is scored on, as they were at training, with baselines fitted on its training rows.
 
     Raises:
         DataError: the task's corpus is not the one that the model was trained on, so its test rows may have been trained on.
@@ -21,10 +50,8 @@ def own_sets(manifest: Manifest, task: Task) -> tuple[Mapping[str, Sequence[Labe
     labels = manifest.label_names
     if task.corpus is None:
         raise DataError(f"task {task.name} names no corpus: give the labelled files with --data.")
-    frozen = read_rows(task.frozen_test, labels=labels) if task.frozen_test else []
-    cases = read_cases(task.behaviour) if task.behaviour else []
-    tested = [*(row.text for row in frozen), *(text for case in cases for text in case.texts)]
-    apart, _ = keep_apart(read_rows(task.corpus, labels=labels), tested)
+    reserved = Reserved.of(task, labels=labels)
+    apart, _ = keep_apart(read_rows(task.corpus, labels=labels), reserved.texts)
     unique = unique_rows(apart)
     rows = unique.rows
     if digest(rows) != manifest.data["sha256"]:
@@ -33,5 +60,10 @@ def own_sets(manifest: Manifest, task: Task) -> tuple[Mapping[str, Sequence[Labe
             " give the files to score with --data."
         )
     split = split_rows(rows, Config.model_validate(manifest.config).split, guards=unique.contradictions)
-    sets = {"validation": split.validation, "test": split.test, "frozen test": frozen}
+    sets = {
+        "validation": split.validation,
+        "test": split.test,
+        "calibration": reserved.calibration,
+        "frozen test": reserved.frozen_test,
+    }
     return sets, Baselines(split.train, labels=labels)

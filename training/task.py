@@ -13,7 +13,10 @@ DEFAULT_TASK = Path(__file__).parents[1] / "data" / "task.toml"
 
 
 class Task(BaseModel):
-    """A target and its ordered labels; where the task names them, the corpus, the frozen test set and the behavioural tests.
+    """A target and its ordered labels; where the task names them, the corpus and the sets that are never trained on.
+
+    ``calibration`` holds labelled texts by writers that training has not seen: temperature and thresholds are fitted on it,
+    in place of the validation split. ``frozen_test`` and ``behaviour`` are only ever scored.
 
     ``data_note`` and ``limits`` go into the model card: where the data comes from, and where models of it fail.
     """
@@ -24,6 +27,7 @@ class Task(BaseModel):
     target: str = Field(min_length=1)
     labels: tuple[LabelDefinition, ...] = Field(min_length=2, max_length=100)
     corpus: Path | None = None
+    calibration: Path | None = None
     frozen_test: Path | None = None
     behaviour: Path | None = None
     data_note: str = ""
@@ -65,7 +69,9 @@ def read_task(path: Path = DEFAULT_TASK) -> Task:
         task = Task.model_validate(content)
     except (OSError, ValueError) as error:
         raise ConfigError(f"{path}: {explain(error)}") from None
-    located = {key: path.parent / value for key in ("corpus", "frozen_test", "behaviour") if (value := getattr(task, key))}
+    located = {
+        key: path.parent / value for key in ("corpus", "calibration", "frozen_test", "behaviour") if (value := getattr(task, key))
+    }
     return task.model_copy(update=located)
 
 
