@@ -138,6 +138,9 @@ def rollback() -> None:
 def export_model(
     tag: Annotated[str, typer.Argument(help="Tag of the model.", metavar="TAG")],
     file: Annotated[Path, typer.Argument(help="A new file; .bentomodel by its name.", metavar="FILE")],
+    serving_only: Annotated[
+        bool, typer.Option("--serving-only", help="Leave out the weights that only fine-tuning and a GPU read.")
+    ] = False,
 ) -> None:
     """Write a model into one file for another machine.
 
@@ -145,7 +148,7 @@ def export_model(
     """
     from serving import registry
 
-    typer.echo(registry.export_model(tag, file))
+    typer.echo(registry.export_model(tag, file, serving_only=serving_only))
 
 
 @models.command("import")

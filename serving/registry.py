@@ -6,6 +6,7 @@ beside the store instead, replaced by an atomic rename; it remembers what it poi
 
 import json
 import os
+import shutil
 import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import yaml
 
-from serving.artifact import MANIFEST
+from serving.artifact import MANIFEST, WEIGHTS, read_manifest, seal
 from serving.errors import RegistryError
 
 NAME = "stance"
@@ -123,22 +124,51 @@ def save(tag: str, *, metadata: dict[str, str]) -> Iterator[Path]:
         yield Path(model.path)
 
 
-def export_model(tag: str, path: Path) -> Path:
+def export_model(tag: str, path: Path, *, serving_only: bool = False) -> Path:
     """Write a model into one file that :func:`import_model` reads on any machine; return the file's path.
+
+    ``serving_only`` leaves the weights for fine-tuning and GPU out: what is written is an artifact of its own, tagged
+    ``<tag>-serving``, whose parent is the whole one.
 
     Raises:
         RegistryError: there is no such model, or the file exists or cannot be written.
     """
-    import bentoml
-
     model = resolve(tag)
     path = path.resolve()  # BentoML takes a relative one from the root
     if path.exists():
         raise RegistryError(f"{path}: exists already; name a new file.")
+    if not serving_only:
+        return _write(model, path)
+    with _serving_only(model) as smaller:
+        return _write(smaller, path)
+
+
+def _write(model: StoredModel, path: Path) -> Path:
+    import bentoml
+
     try:
         return Path(bentoml.models.export_model(model.tag, str(path), output_format=path.suffix.lstrip(".") or None))
     except (OSError, ValueError, bentoml.exceptions.BentoMLException) as error:
         raise RegistryError(f"{path}: cannot be written ({error}).") from None
+
+
+@contextmanager
+def _serving_only(model: StoredModel) -> Iterator[StoredModel]:
+    """Yield a copy of the model without its training-side weights, which stands in the store while the block runs."""
+    import bentoml
+
+    manifest = read_manifest(model.path)
+    names = [name for name in manifest.files if name != WEIGHTS]
+    tag = f"{model.tag}-serving"
+    with save(tag, metadata={"task": manifest.task}) as place:
+        for name in names:
+            shutil.copy2(model.path / name, place / name)
+    try:
+        kept = manifest.model_dump(mode="json", exclude={"files", "format_version"})
+        seal(place_of(tag), manifest={**kept, "parent": model.tag}, names=names)
+        yield resolve(tag)
+    finally:
+        bentoml.models.delete(tag)
 
 
 def import_model(path: Path) -> StoredModel:

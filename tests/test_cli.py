@@ -7,6 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 import stance
+from serving import registry
 from tests.conftest import ROOT
 
 COMMANDS = [
@@ -88,6 +89,16 @@ def test_a_model_travels_in_a_file_to_another_store(built, tmp_path):
     assert command("predict", "A lie.", env=other)[1] == command("predict", "A lie.")[1]
     assert command("models", "import", str(file), env=other)[:2] == (0, f"{built.model.tag}\n")  # is there already
     assert command("models", "export", built.model.tag, str(file))[0] == 1
+    whole, file = file.stat().st_size, tmp_path / "smaller.bentomodel"
+    assert command("models", "export", built.model.tag, str(file), "--serving-only")[0] == 0
+    assert file.stat().st_size < whole
+    assert [model.tag for model in registry.list_models()] == [built.model.tag]
+    smaller = {**os.environ, "BENTOML_HOME": str(tmp_path / "smaller")}
+    status, out, err = command("models", "import", str(file), "--promote", env=smaller)
+    assert (status, out.strip()) == (0, f"{built.model.tag}-serving"), err
+    answers = [json.loads(command("predict", "A lie.", env=env)[1]) for env in (other, smaller)]
+    assert answers[1].pop("model") == f"{answers[0].pop('model')}-serving"
+    assert answers[0] == answers[1]
     file.write_bytes(b"nonsense")
     status, _, err = command("models", "import", str(file), env=other)
     assert status == 1
