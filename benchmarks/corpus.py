@@ -19,7 +19,7 @@ import torch
 
 from benchmarks.machine import ROOT, save
 from serving.tokenizer import pad
-from training.base import PACKAGED, find_base, load_encoder, load_tokenizer
+from training.base import MINILM, find_base, load_encoder, load_tokenizer
 from training.rows import LabelledRow, normal_form, read_rows
 from training.task import read_task
 
@@ -99,7 +99,7 @@ def word_pairs(text: str) -> set[tuple[str, str]]:
 
 def embed(texts: Sequence[str]) -> np.ndarray:
     """Return unit sentence vectors of the packaged base model, float32 of shape (texts, 384)."""
-    base = find_base(PACKAGED)
+    base = find_base(MINILM)
     tokenizer, _ = load_tokenizer(base, max_length=128)
     encoder = load_encoder(base).eval()
     encoded = tokenizer.encode(texts)

