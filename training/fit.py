@@ -3,6 +3,7 @@
 import math
 import shutil
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,9 @@ from training.metrics import macro_f1
 from training.model import StanceModel
 from training.rows import LabelledRow
 from training.split import Split
+
+
+SECONDS_BETWEEN_LINES = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,10 +227,16 @@ def _last_complete_checkpoint(folder: Path) -> str | None:
 
 
 class _Tell(TrainerCallback):  # type: ignore[misc]
-    """Print a line an evaluation on stderr, beside the bar that a terminal gets."""
+    """Print a line an evaluation on stderr, beside the bar that a terminal gets, and elsewhere one a minute."""
 
     def __init__(self, steps: int) -> None:
         self._steps = steps
+        self._told = time.monotonic()
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if args.disable_tqdm and state.is_world_process_zero and time.monotonic() - self._told >= SECONDS_BETWEEN_LINES:
+            self._told = time.monotonic()
+            print(f"{state.global_step} of {self._steps} steps", file=sys.stderr, flush=True)  # noqa: T201
 
     def on_evaluate(self, args: Any, state: Any, control: Any, metrics: dict[str, float], **_: Any) -> None:
         if state.is_world_process_zero:
