@@ -26,7 +26,6 @@ from training.model import StanceModel
 from training.rows import LabelledRow
 from training.split import Split
 
-
 SECONDS_BETWEEN_LINES = 60.0
 
 
