@@ -114,7 +114,7 @@ def load_encoder(base: BaseModel, *, layers: Sequence[int] | None = None) -> Any
     """
     from transformers import AutoConfig, AutoModel
 
-    with _quiet():
+    with quiet():
         try:
             config = AutoConfig.from_pretrained(base.location)
             pooler = {"add_pooling_layer": False} if config.model_type in ("bert", "mpnet", "roberta", "xlm-roberta") else {}
@@ -143,7 +143,7 @@ def load_tokenizer(base: BaseModel, *, max_length: int) -> tuple[TextTokenizer, 
     """
     from transformers import AutoTokenizer
 
-    with _quiet():
+    with quiet():
         try:
             fast = AutoTokenizer.from_pretrained(base.location)
         except Exception as error:  # likewise
@@ -176,8 +176,8 @@ def _first_line(error: Exception) -> str:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence transformers' loading bar and its note about the pooler that is left out on purpose."""
+def quiet() -> Iterator[None]:
+    """Silence transformers' loading bar and its notes, such as that the pooler is left out, as it is on purpose."""
     from transformers.utils import logging
 
     level = logging.get_verbosity()

@@ -15,6 +15,7 @@ import torch
 from serving.artifact import RUNTIME_XML, Form
 from serving.predictor import compile_runtime
 from serving.tokenizer import Encoded, pad
+from training.base import quiet
 from training.config import ExportConfig
 from training.metrics import macro_f1
 from training.model import StanceModel
@@ -75,7 +76,8 @@ def export(
     """
     import openvino
 
-    graph = _graph(model)
+    with quiet():
+        graph = _graph(model)
     reference = torch_logits(model, validation)
     judgements: list[Judgement] = []
     for form in config.forms:
