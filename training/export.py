@@ -82,7 +82,7 @@ def export(
     judgements: list[Judgement] = []
     for form in config.forms:
         exported = _in_form(graph, form=form, calibration=calibration[: config.calibration_texts])
-        openvino.save_model(exported, folder / RUNTIME_XML, compress_to_fp16=form == "bf16")
+        openvino.save_model(exported, folder / RUNTIME_XML, compress_to_fp16=form != "f32")
         logits = runtime_logits(folder / RUNTIME_XML, validation, form=form, labels=reference.shape[1])
         judgement = _judge(form, logits=logits, reference=reference, truth=truth, config=config)
         judgements.append(judgement)
