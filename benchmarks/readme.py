@@ -47,7 +47,7 @@ def results_table(evaluation: dict[str, Any], throughput: dict[str, Any]) -> str
     sets = [evaluation["sets"][name] for name in ("frozen test", "calibration", "test")]
     real, others, own = (found["texts"] for found in sets)
     lines = [
-        f"| macro-F1 (95 % interval) | field test: {real} paraphrases of real coverage | other writers: {others:,}"
+        f"| macro-F1 (95 % interval) | field test: {real} paraphrases of real coverage | another writer: {others:,} hard sentences"
         f" | corpus test split: {own:,} |",
         "|---|---|---|---|",
     ]
@@ -64,8 +64,8 @@ def results_table(evaluation: dict[str, Any], throughput: dict[str, Any]) -> str
     notes = [
         "",
         f"On the field test the most confident half is right {coverage['50%']:.0%} of the time, all of it {coverage['100%']:.0%};"
-        f" its calibration error is {sets[0]['ece']:.2f} (noise floor {floor:.2f}). Training never sees the *other writers*, but"
-        " the recipe was chosen and the temperature fitted on them; the corpus test split was composed by the same writers as the"
+        f" its calibration error is {sets[0]['ece']:.2f} (noise floor {floor:.2f}). Training never sees the *other writer*, but"
+        " the recipe was chosen and the temperature fitted on those sentences; the corpus test split was composed by the same writers as the"
         " training sentences and flatters the model.",
         f"`stance evaluate --json benchmarks/results/evaluation.json`, {evaluation['model']}.",
         "",
