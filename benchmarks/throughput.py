@@ -23,8 +23,8 @@ from training.model import StanceModel
 from training.rows import read_rows
 from training.task import read_task
 
-TEXTS = 1024
-ROUNDS = 5
+TEXTS = 256
+ROUNDS = 4
 PIPELINE_BATCHES = (1, 8, 32)
 
 
