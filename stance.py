@@ -20,7 +20,7 @@ def main() -> None:
     except StanceError as error:
         _fail(str(error))
     except ModuleNotFoundError as error:
-        _fail(f"this command needs the package {error.name!r}, which is not installed: pip install 'stance-classifier[train]'")
+        _fail(f"this command needs the package {error.name!r}, which is not installed: pip install '.[train]' here")
     except UnicodeDecodeError as error:
         _fail(f"stdin: expected UTF-8, found byte 0x{error.object[error.start]:02x}")
     except OSError as error:

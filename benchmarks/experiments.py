@@ -51,7 +51,8 @@ def main() -> None:
         for seed in recipe["seeds"] if not wanted or recipe["name"] in wanted else ():
             config = configured(recipe, seed=seed)
             part = replace(split, train=first(split.train, recipe.get("rows")))
-            key = hashlib.sha256((digest(part.train) + config.model_dump_json()).encode()).hexdigest()
+            taught = [row.extra.get(config.distillation.column) for row in part.train]
+            key = hashlib.sha256(json.dumps([digest(part.train), taught, config.model_dump_json()]).encode()).hexdigest()
             if not any(run["key"] == key for run in done):
                 done = [*done, {"key": key, "name": recipe["name"], **run(config, part, reserved.calibration, labels)}]
                 FIGURES.write_text(json.dumps(done, indent=1) + "\n", encoding="utf-8")

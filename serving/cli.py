@@ -3,7 +3,6 @@
 import json
 import os
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -38,11 +37,14 @@ def predict(
     Example: stance predict "The report is a patchwork of lies." "It was published on 31 August 2022."
     """
     from serving.predictor import Predictor
+    from serving.schema import TextPrediction
 
-    lines = [line for line in sys.stdin.read().splitlines() if line.strip()] if texts == ["-"] else texts
+    # Not splitlines(), which also cuts at characters that stand inside texts.
+    lines = [line for line in sys.stdin.read().split("\n") if line.strip()] if texts == ["-"] else texts
     predictor = Predictor.load(model)
     for prediction in predictor.predict(lines):
-        typer.echo(json.dumps({**asdict(prediction), "model": predictor.tag}, ensure_ascii=False))
+        answer = TextPrediction.of(prediction).model_dump()
+        typer.echo(json.dumps({**answer, "model": predictor.tag}, ensure_ascii=False))
 
 
 def score(
@@ -164,11 +166,12 @@ def import_model(
     from serving.errors import ArtifactError
     from serving.predictor import Predictor
 
-    model = registry.import_model(file)
+    model, new = registry.import_model(file)
     try:
         Predictor.load(model.tag)
     except ArtifactError:
-        registry.delete(model.tag)
+        if new:
+            registry.delete(model.tag)
         raise
     if promote:
         registry.promote(model.tag)

@@ -81,10 +81,13 @@ class Gateway:
             await problem(415, "expected Content-Type: application/json")(scope, receive, send)
             return
         try:
-            body = await _read_body(scope, receive)
+            async with asyncio.timeout(settings().timeout_seconds):
+                body = await _read_body(scope, receive)
             content = POST_BODIES[scope["path"]].model_validate(json.loads(body))
         except Disconnected:
             return
+        except TimeoutError:
+            await problem(408)(scope, receive, send)
         except TooLarge:
             await problem(413, f"expected at most {settings().body_bytes} bytes of body")(scope, receive, send)
         except ValidationError as error:

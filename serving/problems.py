@@ -9,10 +9,13 @@ from serving.schema import ErrorItem, Problem
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 1
+MOST_ERRORS = 100
+"""Faults of one body that are told; a body could hold hundreds of thousands."""
 
 _DETAILS = {
     404: "There is nothing at this path; GET /docs.json lists what there is.",
     405: "This path does not answer to this method.",
+    408: "The body did not arrive in time.",
     429: "The queue is full; try again shortly.",
     500: "The service failed to answer; the log says more.",
     503: "The service is starting or stopping; try again shortly.",
@@ -42,9 +45,9 @@ def problem(
 
 def invalid(error: ValidationError) -> Response:
     """Return 422 with one item a fault, without repeating what was sent."""
+    faults = error.errors(include_url=False, include_input=False, include_context=False)
     items = [
-        ErrorItem(loc=list(fault["loc"]), message=fault["msg"].removeprefix("Value error, "))
-        for fault in error.errors(include_url=False, include_input=False, include_context=False)
+        ErrorItem(loc=list(fault["loc"]), message=fault["msg"].removeprefix("Value error, ")) for fault in faults[:MOST_ERRORS]
     ]
     where = ".".join(str(part) for part in items[0].loc)
     return problem(422, f"{where or 'body'}: {items[0].message}", errors=items)

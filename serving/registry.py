@@ -120,6 +120,7 @@ def save(tag: str, *, metadata: dict[str, str]) -> Iterator[Path]:
     """Yield an empty directory that becomes the model of that tag when the block ends well, and vanishes when it does not."""
     import bentoml
 
+    _clear(tag)
     with bentoml.models.create(tag, labels=metadata) as model:
         yield Path(model.path)
 
@@ -154,12 +155,18 @@ def _write(model: StoredModel, path: Path) -> Path:
 
 @contextmanager
 def _serving_only(model: StoredModel) -> Iterator[StoredModel]:
-    """Yield a copy of the model without its training-side weights, which stands in the store while the block runs."""
+    """Yield a copy of the model without its training-side weights, which stands in the store while the block runs.
+
+    A model that has none is yielded itself, and a copy that stands there already stays.
+    """
     import bentoml
 
     manifest = read_manifest(model.path)
-    names = [name for name in manifest.files if name != WEIGHTS]
     tag = f"{model.tag}-serving"
+    if WEIGHTS not in manifest.files or (place_of(tag) / MANIFEST).is_file():
+        yield model if WEIGHTS not in manifest.files else resolve(tag)
+        return
+    names = [name for name in manifest.files if name != WEIGHTS]
     with save(tag, metadata={"task": manifest.task}) as place:
         for name in names:
             shutil.copy2(model.path / name, place / name)
@@ -171,8 +178,8 @@ def _serving_only(model: StoredModel) -> Iterator[StoredModel]:
         bentoml.models.delete(tag)
 
 
-def import_model(path: Path) -> StoredModel:
-    """Put a model that :func:`export_model` wrote into the store; one that is there already stays as it is.
+def import_model(path: Path) -> tuple[StoredModel, bool]:
+    """Put a model that :func:`export_model` wrote into the store; return it, and whether it was not there before.
 
     Raises:
         RegistryError: the file is no exported model.
@@ -184,11 +191,19 @@ def import_model(path: Path) -> StoredModel:
             (described,) = (member for member in archive if Path(member.name) == Path("model.yaml"))
             content = yaml.safe_load(archive.extractfile(described) or b"")
         tag = f"{content['name']}:{content['version']}"
-        if not (place_of(tag) / MANIFEST).is_file():
+        new = not (place_of(tag) / MANIFEST).is_file()
+        if new:
+            _clear(tag)
             bentoml.models.import_model(str(path.resolve()))
     except Exception as error:  # a damaged archive fails in many ways
         raise RegistryError(f"{path}: expected a file of `stance models export`, found something else ({error}).") from None
-    return resolve(tag)
+    return resolve(tag), new
+
+
+def _clear(tag: str) -> None:
+    """Remove what a killed run left half-written in that tag's place: without its manifest it is no artifact."""
+    if not (place_of(tag) / MANIFEST).is_file():
+        shutil.rmtree(place_of(tag), ignore_errors=True)
 
 
 def delete(tag: str) -> None:

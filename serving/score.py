@@ -62,7 +62,7 @@ def score(job: Job, *, predictor: Predictor, progress: Callable[[int], None] = l
             job.rejects.unlink(missing_ok=True)  # of an earlier run: it would speak of rows that this one scored
         partial[job.target].replace(job.target)  # last: the output's presence means that all is there
     except OSError as error:
-        raise DataError(f"{error.filename or job.target}: cannot be written ({error.strerror}).") from None
+        raise DataError(f"{error.filename or job.target}: cannot be written ({error.strerror or error}).") from None
     finally:
         for path in partial.values():
             with suppress(OSError):

@@ -120,8 +120,9 @@ def open_writer(path: Path, *, kind: str, reader: Reader, added: dict[str, type]
 class _DelimitedReader:
     def __init__(self, file: IO[str], *, path: Path, text_column: str, delimiter: str) -> None:
         csv.field_size_limit(sys.maxsize)
-        self._rows = csv.reader(file, delimiter=delimiter)
-        self.columns = next(self._rows, [])
+        self._path = path
+        self._rows = csv.reader(file, delimiter=delimiter, strict=True)  # a lenient one joins rows at a stray quote
+        self.columns = next(self._lines(), [])
         self.schema = None
         self._text = _position(self.columns, text_column, path=path)
 
@@ -141,10 +142,19 @@ class _DelimitedReader:
     def _numbered(self) -> Iterator[tuple[int, list[str]]]:
         """Yield every row with the line that it starts on; a row may span lines, and an empty line is a row of one column."""
         start = self._rows.line_num + 1
-        for row in self._rows:
+        for row in self._lines():
             if row or len(self.columns) == 1:
                 yield start, row or [""]
             start = self._rows.line_num + 1
+
+    def _lines(self) -> Iterator[list[str]]:
+        try:
+            yield from self._rows
+        except csv.Error as error:
+            raise DataError(
+                f"{self._path}:{self._rows.line_num}: expected a cell with a quote to stand in quotes, and each quote in it"
+                f" twice; found something else ({error}). The row may begin on an earlier line."
+            ) from None
 
     def _fault(self, row: list[str]) -> str:
         expected, found = len(self.columns), len(row)
@@ -222,6 +232,7 @@ class _JsonLinesWriter:
 
 class _ParquetReader:
     def __init__(self, file: IO[bytes], *, path: Path, text_column: str) -> None:
+        self._path = path
         self._parquet = pq.ParquetFile(file)
         self.schema = self._parquet.schema_arrow
         self.columns = list(self.schema.names)
@@ -231,7 +242,7 @@ class _ParquetReader:
 
     def chunks(self, size: int) -> Iterator[Chunk]:
         first = 1
-        for batch in self._parquet.iter_batches(batch_size=size):
+        for batch in self._batches(size):
             cells = batch.column(self._text).to_pylist()
             faults = ["" if isinstance(c, str) else f"expected a string, found {type(c).__name__}" for c in cells]
             yield Chunk(
@@ -242,6 +253,12 @@ class _ParquetReader:
                 payload=batch,
             )
             first += len(cells)
+
+    def _batches(self, size: int) -> Iterator[pa.RecordBatch]:
+        try:
+            yield from self._parquet.iter_batches(batch_size=size)
+        except (OSError, pa.ArrowException) as error:
+            raise DataError(f"{self._path}: not a Parquet file that can be read ({str(error).splitlines()[0]}).") from None
 
 
 class _ParquetWriter:

@@ -73,13 +73,12 @@ def run(tiny_base, small_corpus, quick_config):
     task = read_task()
     rows = read_rows(small_corpus, labels=task.label_names)
     config = read_config(quick_config, base_model=str(tiny_base))
-    reserved = read_rows(task.frozen_test, labels=task.label_names)
     return Run(
         task=task,
         rows=rows,
         config=config,
-        calibration=reserved[40:],
-        frozen_test=reserved[:40],
+        calibration=read_rows(task.calibration, labels=task.label_names)[:100],
+        frozen_test=read_rows(task.frozen_test, labels=task.label_names)[:40],
         behaviour=read_cases(task.behaviour)[:100],
     )
 

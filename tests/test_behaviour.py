@@ -36,6 +36,8 @@ def test_the_wilson_interval_is_that_of_the_literature():
 
 
 def test_a_wrong_case_is_one_clear_error(tmp_path):
+    with pytest.raises(DataError, match="expected a folder of .jsonl files with behavioural cases, found none"):
+        read_cases(tmp_path / "absent")
     good = json.dumps({"id": "1", "capability": "a", "text": "x", "label": "y"})
     (tmp_path / "a.jsonl").write_text(good + "\n" + good + "\n")
     with pytest.raises(DataError, match=r"a.jsonl:2: the id '1' stands there twice"):

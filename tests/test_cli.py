@@ -42,6 +42,7 @@ def test_help_imports_no_heavy_library():
     script = "import sys, stance; stance.build()(['train', '--help'], standalone_mode=False); print(sorted(sys.modules), file=sys.stderr)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, check=True)
     assert "Fine-tune" in done.stdout
+    assert "'typer'" in done.stderr
     for name in ("torch", "transformers", "datasets", "sklearn", "numpy", "openvino", "bentoml", "pyarrow"):
         assert f"'{name}'" not in done.stderr
 
@@ -56,9 +57,11 @@ def test_predict_prints_a_json_line_a_text(built, predictor):
 
 
 def test_predict_reads_lines_from_stdin(built, predictor):
-    status, out, _ = command("predict", "-", input="It is a lie.\nIt has 46 pages.\n")
+    status, out, _ = command("predict", "-", input="It is\u2028a lie.\nIt has 46 pages.\n\n")
     assert status == 0
-    assert len(out.splitlines()) == 2
+    assert [json.loads(line)["label"] for line in out.splitlines()] == [
+        p.label for p in predictor.predict(["It is\u2028a lie.", "It has 46 pages."])
+    ]
 
 
 def test_score_writes_the_file_and_tells_rejects_by_its_status(built, tmp_path):
@@ -99,6 +102,13 @@ def test_a_model_travels_in_a_file_to_another_store(built, tmp_path):
     answers = [json.loads(command("predict", "A lie.", env=env)[1]) for env in (other, smaller)]
     assert answers[1].pop("model") == f"{answers[0].pop('model')}-serving"
     assert answers[0] == answers[1]
+    assert (
+        command("models", "export", f"{built.model.tag}-serving", str(tmp_path / "again"), "--serving-only", env=smaller)[0] == 0
+    )
+    place = tmp_path / "other" / "models" / "stance" / built.model.tag.removeprefix("stance:")
+    (place / "golden.jsonl").write_text("damaged")
+    status, _, err = command("models", "import", str(tmp_path / "model.bentomodel"), env=other)
+    assert (status, "golden.jsonl" in err, place.is_dir()) == (1, True, True)  # what was there before is not deleted
     file.write_bytes(b"nonsense")
     status, _, err = command("models", "import", str(file), env=other)
     assert status == 1
@@ -117,6 +127,13 @@ def test_evaluate_scores_files_and_writes_what_is_asked(built, small_corpus, tmp
     assert "http" not in page.replace("http://www.w3.org/", "").replace("http://purl.org/", "").replace(
         "http://creativecommons.org/", ""
     ).replace("https://matplotlib.org/", "")
+
+
+def test_evaluate_refuses_the_sets_of_another_task(built, tmp_path):
+    (tmp_path / "town.toml").write_text('name = "town"\ntarget = "x"\nlabels = ["a", "b"]\ncorpus = "c.csv"\n')
+    status, _, err = command("evaluate", "--task", str(tmp_path / "town.toml"))
+    assert status == 1
+    assert "the model is of the task 'ohchr-xinjiang', the files are of 'town'" in err
 
 
 def test_evaluate_refuses_the_task_sets_of_another_corpus(built):

@@ -28,19 +28,19 @@ class Below:
         await send({"type": "http.response.body", "body": b'{"error": "secret text"}'})
 
 
-def call(below=None, *, gateway=None, method="POST", path="/predict", body=GOOD, headers=JSON, messages=None):
+def call(below=None, *, gateway=None, method="POST", path="/predict", body=GOOD, headers=JSON, messages=None, receive=None):
     """Return status, headers and body of the gateway's answer; None where it gave none."""
     incoming = messages or [{"type": "http.request", "body": body, "more_body": False}]
     sent = []
 
-    async def receive():
+    async def received():
         return incoming.pop(0) if incoming else {"type": "http.disconnect"}
 
     async def send(message):
         sent.append(message)
 
     scope = {"type": "http", "method": method, "path": path, "headers": list(headers)}
-    asyncio.run((gateway or Gateway(below))(scope, receive, send))
+    asyncio.run((gateway or Gateway(below))(scope, receive or received, send))
     if not sent:
         return None
     found = {name.decode().lower(): value.decode() for name, value in sent[0]["headers"]}
@@ -105,6 +105,32 @@ def test_an_answer_that_takes_too_long_is_given_up(monkeypatch):
         assert problem(call(asleep))[0] == 504
     finally:
         settings.cache_clear()
+
+
+def test_a_body_that_does_not_arrive_is_given_up_and_frees_its_place(monkeypatch):
+    async def silent():
+        await asyncio.sleep(60)
+
+    gateway = Gateway(Below())
+    monkeypatch.setenv("STANCE_TIMEOUT_SECONDS", "1")
+    settings.cache_clear()
+    try:
+        assert problem(call(gateway=gateway, receive=silent))[0] == 408
+        assert gateway._under_way == 0
+    finally:
+        settings.cache_clear()
+
+
+def test_a_body_of_many_faults_is_answered_with_some():
+    texts = {f"key{i}": i for i in range(5000)}
+    status, content, _ = problem(call(Below(), body=json.dumps(texts).encode()))
+    assert (status, len(content["errors"])) == (422, 100)
+
+
+def test_too_many_texts_are_one_fault_whatever_they_hold():
+    status, content, _ = problem(call(Below(), body=json.dumps({"texts": [1] * 20_000}).encode()))
+    assert status == 422
+    assert [error["message"] for error in content["errors"]] == ["expected at most 256 texts, found 20000"]
 
 
 def test_a_failure_is_logged_by_its_place_without_its_message(caplog):

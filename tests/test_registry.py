@@ -70,6 +70,12 @@ def test_the_pointer_is_replaced_whole(store):
     assert sorted(path.name for path in store.iterdir()) == ["models", "stance-champion.json"]
 
 
+def test_what_a_killed_save_left_behind_is_no_obstacle(store):
+    with registry.save("stance:half-written", metadata={}) as place:
+        (place / "manifest.json").write_text("{}")
+    assert registry.resolve("stance:half-written").path == store / "models" / "stance" / "half-written"
+
+
 def test_a_save_that_fails_leaves_no_model(tmp_path, monkeypatch):
     home = registry.home()
     before = registry.list_models()

@@ -164,6 +164,8 @@ def test_rejects_of_an_earlier_run_do_not_outlive_a_clean_one(tmp_path, predicto
         ("in.csv", "out.csv", "text,stance\nx,y\n", "already has a column 'stance'"),
         ("in.jsonl", "out.jsonl", '{"text": "x", "stance": 1}\n', "already has a key 'stance'"),
         ("in.csv", "out.jsonl", "text\nx\n", "expected the input's format"),
+        ("in.csv", "out.csv", 'text\nx\n"open\ny\n', r"in.csv:\d: expected a cell with a quote to stand in quotes"),
+        ("in.tsv", "out.tsv", 'text\tn\n"Lies," he said.\t1\n', "in.tsv:2: expected a cell with a quote to stand in quotes"),
         ("in.csv", "in.csv", "text\nx\n", "would overwrite its input"),
         ("out.csv.rejects.jsonl", "out.csv", '{"text": "x"}\n', "expected the input's format"),
         ("out.jsonl.rejects.jsonl", "out.jsonl", '{"text": "x"}\n', "would overwrite its input"),
@@ -176,6 +178,17 @@ def test_what_cannot_be_done_is_one_clear_error(tmp_path, predictor, source, tar
     with pytest.raises(DataError, match=message):
         run(tmp_path / source, tmp_path / target, predictor)
     assert sorted(path.name for path in tmp_path.iterdir()) == [source]
+
+
+def test_a_damaged_parquet_file_is_told_as_what_it_is(tmp_path, predictor):
+    table = pa.table({"text": [f"sentence number {i} of a file" for i in range(2000)]})
+    pq.write_table(table, tmp_path / "in.parquet", compression="snappy")
+    content = bytearray((tmp_path / "in.parquet").read_bytes())
+    content[200:4000] = bytes(3800)
+    (tmp_path / "in.parquet").write_bytes(content)
+    with pytest.raises(DataError, match="in.parquet: not a Parquet file that can be read"):
+        run(tmp_path / "in.parquet", tmp_path / "out.parquet", predictor)
+    assert [path.name for path in tmp_path.iterdir()] == ["in.parquet"]
 
 
 def test_a_column_of_another_name_and_a_byte_order_mark(tmp_path, predictor):

@@ -100,7 +100,7 @@ def test_health_metrics_and_description_answer(server):
     assert 'endpoint="/predict"' in server.get("/metrics").text
     paths = server.get("/docs.json").json()["paths"]
     assert {"/predict", "/model", "/livez", "/readyz", "/metrics"} <= set(paths)
-    assert set(paths["/predict"]["post"]["responses"]) == {"200", "413", "415", "422", "429", "500", "503", "504"}
+    assert set(paths["/predict"]["post"]["responses"]) == {"200", "408", "413", "415", "422", "429", "500", "503", "504"}
 
 
 def test_bentomls_own_client_works(server, predictor):

@@ -73,6 +73,8 @@ def test_the_order_of_rows_decides_nothing(corpus):
 
 
 def test_too_few_rows_is_one_clear_error():
+    with pytest.raises(DataError, match="found none that may be trained on"):
+        split_rows([], CONFIG)
     with pytest.raises(DataError, match="1 rows leave none for"):
         split_rows([row("only one")], CONFIG)
 

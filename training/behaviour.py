@@ -45,11 +45,18 @@ def read_cases(folder: Path) -> list[Case]:
     """Read every JSON Lines file of the folder.
 
     Raises:
-        DataError: a line is no case, or an id stands there twice.
+        DataError: there is no file, a line is no case, or an id stands there twice.
     """
     cases: dict[str, Case] = {}
-    for path in sorted(folder.glob("*.jsonl")):
-        for number, line in enumerate(path.read_text(encoding="utf-8").removesuffix("\n").split("\n"), 1):
+    files = sorted(folder.glob("*.jsonl"))
+    if not files:
+        raise DataError(f"{folder}: expected a folder of .jsonl files with behavioural cases, found none.")
+    for path in files:
+        try:
+            lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
+        except (OSError, UnicodeDecodeError) as error:
+            raise DataError(f"{path}: cannot be read ({error}).") from None
+        for number, line in enumerate(lines, 1):
             try:
                 case = Case.model_validate_json(line)
             except ValidationError as error:

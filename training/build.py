@@ -1,6 +1,7 @@
 """One training run from rows to a stored artifact. The verbs are elsewhere; this is the order they come in."""
 
 import hashlib
+import json
 import os
 import shutil
 import tempfile
@@ -43,9 +44,11 @@ def build(run: Run) -> Built | None:
 
 def _fingerprint(run: Run, base: BaseModel) -> str:
     """Return a digest of everything that decides the weights, so that only the same run is resumed."""
+    column = run.config.distillation.column
     parts = [
         run.task.model_dump_json(),
-        digest(run.rows),
+        *(json.dumps([row.text, row.label, row.extra.get(column)], default=str) for row in run.rows),  # their order counts too
+        digest(run.guards),
         run.config.model_dump_json(),
         base.sha256,
         version_of("torch"),

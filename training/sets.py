@@ -3,8 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from pydantic import ValidationError
+
 from serving.artifact import Manifest
-from serving.errors import DataError
+from serving.errors import ArtifactError, DataError
 from training.baselines import Baselines
 from training.behaviour import Case, read_cases
 from training.config import Config
@@ -45,11 +47,18 @@ def own_sets(manifest: Manifest, task: Task) -> tuple[Mapping[str, Sequence[Labe
     """Return the rows that the model is scored on, as they were at training, with baselines fitted on its training rows.
 
     Raises:
-        DataError: the task's corpus is not the one that the model was trained on, so its test rows may have been trained on.
+        ArtifactError: the model's configuration cannot be read by this version.
+        DataError: the model is of another task, or the task's corpus is not the one that the model was trained on, so its test
+            rows may have been trained on.
     """
     labels = manifest.label_names
     if task.corpus is None:
         raise DataError(f"task {task.name} names no corpus: give the labelled files with --data.")
+    if manifest.task != task.name:
+        raise DataError(
+            f"the model is of the task {manifest.task!r}, the files are of {task.name!r}: name its task file with --task,"
+            " or the files to score with --data."
+        )
     reserved = Reserved.of(task, labels=labels)
     apart, _ = keep_apart(read_rows(task.corpus, labels=labels), reserved.texts)
     unique = unique_rows(apart)
@@ -59,7 +68,14 @@ def own_sets(manifest: Manifest, task: Task) -> tuple[Mapping[str, Sequence[Labe
             f"{task.corpus}: not the rows that this model was trained with, so some of its test rows may be among them;"
             " give the files to score with --data."
         )
-    split = split_rows(rows, Config.model_validate(manifest.config).split, guards=unique.contradictions)
+    try:
+        config = Config.model_validate(manifest.config)
+    except ValidationError:
+        raise ArtifactError(
+            "the model's configuration is of another version of the program, which divided the rows otherwise; give the files to"
+            " score with --data."
+        ) from None
+    split = split_rows(rows, config.split, guards=unique.contradictions)
     sets = {
         "validation": split.validation,
         "test": split.test,

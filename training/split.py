@@ -37,6 +37,8 @@ def split_rows(rows: Sequence[LabelledRow], config: SplitConfig, *, guards: Sequ
     Raises:
         DataError: train or validation would be empty.
     """
+    if not rows:
+        raise DataError("expected labelled rows to divide, found none that may be trained on.")
     texts = [row.text for row in (*rows, *guards)]
     own = np.array([_own_place(text, config) for text in texts])
     groups = group_near_duplicates(texts, threshold=config.near_duplicate)
