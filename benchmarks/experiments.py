@@ -56,6 +56,7 @@ def main() -> None:
             if not any(run["key"] == key for run in done):
                 done = [*done, {"key": key, "name": recipe["name"], **run(config, part, reserved.calibration, labels)}]
                 FIGURES.write_text(json.dumps(done, indent=1) + "\n", encoding="utf-8")
+    TABLE.parent.mkdir(exist_ok=True)
     TABLE.write_text(page(recipes, done), encoding="utf-8")
     print(f"wrote {TABLE}", file=sys.stderr)
 

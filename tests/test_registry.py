@@ -70,10 +70,16 @@ def test_the_pointer_is_replaced_whole(store):
     assert sorted(path.name for path in store.iterdir()) == ["models", "stance-champion.json"]
 
 
-def test_what_a_killed_save_left_behind_is_no_obstacle(store):
-    with registry.save("stance:half-written", metadata={}) as place:
+def test_what_a_killed_save_left_behind_is_no_obstacle():
+    tag = "stance:20260102t000000-ffffff"
+    registry.place_of(tag).mkdir(parents=True)
+    (registry.place_of(tag) / "model.bin").write_text("half")
+    with registry.save(tag, metadata={}) as place:
         (place / "manifest.json").write_text("{}")
-    assert registry.resolve("stance:half-written").path == store / "models" / "stance" / "half-written"
+    try:
+        assert not (registry.resolve(tag).path / "model.bin").exists()
+    finally:
+        registry.delete(tag)
 
 
 def test_a_save_that_fails_leaves_no_model(tmp_path, monkeypatch):
