@@ -2,7 +2,7 @@
 
 Judged on validation and on the calibration set (a writer that training never sees); the frozen test set is not looked at.
 A run that is in results/experiments.json already, with the same rows and configuration, is not run again.
-Example: python -m benchmarks.experiments --only "more distillation"
+Example: python -m benchmarks.experiments --only minilm
 """
 
 import argparse
@@ -17,16 +17,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from benchmarks.machine import RESULTS, ROOT, describe
 from training.base import find_base, load_tokenizer
 from training.config import Config, read_config
 from training.export import torch_logits
 from training.fit import fit
 from training.metrics import macro_f1
-from training.rows import LabelledRow, digest, keep_apart, read_rows, unique_rows
-from training.sets import Reserved
+from training.rows import LabelledRow, digest, label_ids
+from training.sets import own_corpus
 from training.split import Split, split_rows
 from training.task import read_task
 
@@ -44,12 +42,11 @@ def main() -> None:
     done: list[dict[str, Any]] = json.loads(FIGURES.read_text(encoding="utf-8")) if FIGURES.exists() else []
     task = read_task()
     labels = task.label_names
-    reserved = Reserved.of(task, labels=labels)
-    unique = unique_rows(keep_apart(read_rows(task.corpus, labels=labels), reserved.texts)[0])
+    unique, reserved = own_corpus(task, labels=labels)
     split = split_rows(unique.rows, read_config().split, guards=unique.contradictions)
     for recipe in recipes:
         for seed in recipe["seeds"] if not wanted or recipe["name"] in wanted else ():
-            config = configured(recipe, seed=seed)
+            config = read_config(values=recipe.get("config"), seed=seed)
             part = replace(split, train=first(split.train, recipe.get("rows")))
             taught = [row.extra.get(config.distillation.column) for row in part.train]
             key = hashlib.sha256(json.dumps([digest(part.train), taught, config.model_dump_json()]).encode()).hexdigest()
@@ -59,15 +56,6 @@ def main() -> None:
     TABLE.parent.mkdir(exist_ok=True)
     TABLE.write_text(page(recipes, done), encoding="utf-8")
     print(f"wrote {TABLE}", file=sys.stderr)
-
-
-def configured(recipe: dict[str, Any], *, seed: int) -> Config:
-    """Return the default configuration with a recipe's values put over it."""
-    with tempfile.NamedTemporaryFile("w", suffix=".toml", encoding="utf-8") as file:
-        for section, values in recipe.get("config", {}).items():
-            file.write(f"[{section}]\n" + "".join(f"{name} = {json.dumps(value)}\n" for name, value in values.items()))
-        file.flush()
-        return read_config(Path(file.name), seed=seed)
 
 
 def first(rows: Sequence[LabelledRow], count: int | None) -> list[LabelledRow]:
@@ -84,8 +72,7 @@ def run(config: Config, split: Split, calibration: Sequence[LabelledRow], labels
     found = {}
     for name, rows in (("validation", split.validation), ("other_writers", calibration)):
         logits = torch_logits(fitted.model, tokenizer.encode([row.text for row in rows]))
-        truth = np.array([labels.index(row.label) for row in rows])
-        found[name] = round(macro_f1(truth, logits.argmax(axis=1)), 4)
+        found[name] = round(macro_f1(label_ids(rows, labels), logits.argmax(axis=1)), 4)
     return {
         "seed": config.fit.seed,
         "rows": len(split.train),

@@ -8,10 +8,11 @@ import json
 import os
 import shutil
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -125,6 +126,15 @@ def save(tag: str, *, metadata: dict[str, str]) -> Iterator[Path]:
         yield Path(model.path)
 
 
+def store(tag: str, folder: Path, *, manifest: dict[str, Any], names: Sequence[str]) -> StoredModel:
+    """Copy the named files of a folder into the model store and seal them there, so that the manifest is the last file."""
+    with save(tag, metadata={"task": manifest["task"]}) as place:
+        for name in names:
+            shutil.copy2(folder / name, place / name)
+    seal(place_of(tag), manifest=manifest, names=names)
+    return resolve(tag)
+
+
 def export_model(tag: str, path: Path, *, serving_only: bool = False) -> Path:
     """Write a model into one file that :func:`import_model` reads on any machine; return the file's path.
 
@@ -167,13 +177,9 @@ def _serving_only(model: StoredModel) -> Iterator[StoredModel]:
         yield model if WEIGHTS not in manifest.files else resolve(tag)
         return
     names = [name for name in manifest.files if name != WEIGHTS]
-    with save(tag, metadata={"task": manifest.task}) as place:
-        for name in names:
-            shutil.copy2(model.path / name, place / name)
+    kept = manifest.model_dump(mode="json", exclude={"files", "format_version"})
     try:
-        kept = manifest.model_dump(mode="json", exclude={"files", "format_version"})
-        seal(place_of(tag), manifest={**kept, "parent": model.tag}, names=names)
-        yield resolve(tag)
+        yield store(tag, model.path, manifest={**kept, "parent": model.tag}, names=names)
     finally:
         bentoml.models.delete(tag)
 

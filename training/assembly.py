@@ -5,7 +5,6 @@ import hashlib
 import json
 import math
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -30,7 +29,7 @@ from training.evaluate import evaluate
 from training.export import Exported, export, runtime_logits, torch_logits
 from training.fit import Fitted
 from training.report import render
-from training.rows import LabelledRow, counts, digest, normal_form
+from training.rows import LabelledRow, counts, digest, label_ids, normal_form
 from training.split import Split
 from training.task import Task
 
@@ -107,7 +106,8 @@ class Assembly:
         self._write_findings(tag, manifest=manifest, figures=figures, behaviour=behaviour)
         manifest["metrics"] |= _headlines(figures)
         manifest["metrics"]["behaviour"] = {name: outcome.model_dump() for name, outcome in behaviour.items()}
-        return Built(model=self._store(tag, manifest), figures=figures, behaviour=behaviour)
+        model = registry.store(tag, self.folder, manifest=manifest, names=self._names())
+        return Built(model=model, figures=figures, behaviour=behaviour)
 
     def _export(self) -> Exported:
         say("exporting for the CPU runtime")
@@ -116,7 +116,7 @@ class Assembly:
             self.fitted.model,
             calibration=self._encode(calibration),
             validation=self._encode(self.split.validation),
-            truth=self._truth(self.split.validation),
+            truth=label_ids(self.split.validation, self.labels),
             config=self.config.export,
             folder=self.folder,
         )
@@ -125,10 +125,10 @@ class Assembly:
         """Return logits of the served form and true labels to calibrate on."""
         rows = self.run.calibration
         if not rows:
-            return exported.logits, self._truth(self.split.validation)
+            return exported.logits, label_ids(self.split.validation, self.labels)
         path = self.folder / artifact.RUNTIME_XML
         logits = runtime_logits(path, self._encode(rows), form=exported.form, labels=len(self.labels))
-        return logits, self._truth(rows)
+        return logits, label_ids(rows, self.labels)
 
     def _calibration(self, scaled: np.ndarray, truth: np.ndarray) -> dict[str, Any]:
         aims = self.config.calibration
@@ -142,9 +142,6 @@ class Assembly:
                 "threshold": abstention_threshold(scaled, truth, aims),
             },
         }
-
-    def _truth(self, rows: Sequence[LabelledRow]) -> np.ndarray:
-        return np.array([self.labels.index(row.label) for row in rows])
 
     def _encode(self, rows: Sequence[LabelledRow]) -> list[Encoded]:
         return self.tokenizer.encode([row.text for row in rows])
@@ -237,15 +234,6 @@ class Assembly:
         (self.folder / artifact.MODEL_CARD).write_text(card, encoding="utf-8")
         (self.folder / EVALUATION).write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
         (self.folder / REPORT).write_text(page, encoding="utf-8")
-
-    def _store(self, tag: str, manifest: dict[str, Any]) -> StoredModel:
-        """Copy the finished files into the model store and seal them there, so that the manifest is the last file."""
-        names = self._names()
-        with registry.save(tag, metadata={"task": self.run.task.name}) as place:
-            for name in names:
-                shutil.copy2(self.folder / name, place / name)
-        artifact.seal(registry.place_of(tag), manifest=manifest, names=names)
-        return registry.resolve(tag)
 
     def _names(self) -> list[str]:
         return sorted(path.name for path in self.folder.iterdir() if path.is_file())

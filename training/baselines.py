@@ -9,7 +9,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 
 from training.metrics import bootstrap_interval, macro_f1
-from training.rows import LabelledRow
+from training.rows import LabelledRow, label_ids
 
 
 class Baselines:
@@ -18,7 +18,7 @@ class Baselines:
     def __init__(self, train: Sequence[LabelledRow], *, labels: Sequence[str], seed: int = 0) -> None:
         """Fit them; ``labels`` fixes the integer ids."""
         self._labels = list(labels)
-        truth = np.array([self._labels.index(row.label) for row in train])
+        truth = label_ids(train, self._labels)
         self._majority = int(np.bincount(truth, minlength=len(labels)).argmax())
         self._linear: Pipeline = make_pipeline(
             TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, min_df=1),
@@ -27,7 +27,7 @@ class Baselines:
 
     def measure(self, rows: Sequence[LabelledRow]) -> dict[str, dict[str, Any]]:
         """Return macro-F1, its interval and accuracy of each baseline on labelled rows."""
-        truth = np.array([self._labels.index(row.label) for row in rows])
+        truth = label_ids(rows, self._labels)
         guesses = {
             "majority class": np.full(len(rows), self._majority),
             "TF-IDF + logistic regression": self._linear.predict([row.text for row in rows]),

@@ -2,6 +2,7 @@
 
 import math
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -98,19 +99,29 @@ class Config(_Section):
     export: ExportConfig
 
 
-def read_config(path: Path | None = None, *, seed: int | None = None, base_model: str | None = None) -> Config:
+def read_config(
+    path: Path | None = None,
+    *,
+    values: Mapping[str, Any] | None = None,
+    seed: int | None = None,
+    base_model: str | None = None,
+) -> Config:
     """Return the default configuration with the values of ``path``, and then the keyword arguments, put over it.
+
+    ``values`` are sections as a file would hold them.
 
     Raises:
         ConfigError: a file is not TOML, or a key is unknown or its value wrong.
     """
+    overlays = [
+        _read(path) if path is not None else {},
+        dict(values or {}),
+        {"fit": {"seed": seed}} if seed is not None else {},
+        {"model": {"base_model": base_model}} if base_model is not None else {},
+    ]
     content = _read(DEFAULT_CONFIG)
-    if path is not None:
-        content = _over(content, _for_its_base(_read(path)))
-    if seed is not None:
-        content = _over(content, {"fit": {"seed": seed}})
-    if base_model is not None:
-        content = _over(content, _for_its_base({"model": {"base_model": base_model}}))
+    for above in overlays:
+        content = _over(content, _for_its_base(above))
     try:
         return Config.model_validate(content)
     except ValueError as error:

@@ -11,7 +11,7 @@ from serving.predictor import Predictor
 from training.baselines import Baselines
 from training.behaviour import Outcome
 from training.metrics import measure
-from training.rows import LabelledRow
+from training.rows import LabelledRow, label_ids
 
 
 def evaluate(
@@ -30,7 +30,7 @@ def _evaluate_set(predictor: Predictor, rows: Sequence[LabelledRow], *, baseline
     labels = list(predictor.labels)
     predictions = predictor.predict([row.text for row in rows])
     figures = measure(
-        np.array([labels.index(row.label) for row in rows]),
+        label_ids(rows, labels),
         np.array([list(p.probabilities.values()) for p in predictions]),
         labels=labels,
         sets=[p.prediction_set for p in predictions],

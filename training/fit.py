@@ -23,7 +23,7 @@ from training.base import BaseModel, load_encoder
 from training.config import Config, FitConfig
 from training.metrics import macro_f1
 from training.model import StanceModel
-from training.rows import LabelledRow
+from training.rows import LabelledRow, label_ids
 from training.split import Split
 
 SECONDS_BETWEEN_LINES = 60.0
@@ -142,7 +142,7 @@ def optimizer(model: StanceModel, config: FitConfig) -> torch.optim.Optimizer:
 def _dataset(rows: Sequence[LabelledRow], *, tokenizer: TextTokenizer, labels: Sequence[str]) -> datasets.Dataset:
     ids = [item.ids for item in tokenizer.encode([row.text for row in rows])]
     return datasets.Dataset.from_dict(
-        {"input_ids": ids, "labels": [labels.index(row.label) for row in rows], "length": [len(item) for item in ids]}
+        {"input_ids": ids, "labels": label_ids(rows, labels), "length": [len(item) for item in ids]}
     )
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 
 from serving.errors import DataError
@@ -144,6 +145,11 @@ def digest(rows: Sequence[LabelledRow]) -> str:
     """Return the hex SHA-256 of the texts and labels, whatever their order."""
     lines = sorted(json.dumps([row.text, row.label]) for row in rows)
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def label_ids(rows: Sequence[LabelledRow], labels: Sequence[str]) -> np.ndarray:
+    """Return the label of each row as its place in ``labels``, int of shape (rows,)."""
+    return np.array([labels.index(row.label) for row in rows], dtype=int)
 
 
 def counts(rows: Sequence[LabelledRow], labels: Sequence[str]) -> dict[str, int]:

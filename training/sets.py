@@ -10,7 +10,7 @@ from serving.errors import ArtifactError, DataError
 from training.baselines import Baselines
 from training.behaviour import Case, read_cases
 from training.config import Config
-from training.rows import LabelledRow, digest, keep_apart, read_rows, unique_rows
+from training.rows import LabelledRow, Unique, digest, keep_apart, read_rows, unique_rows
 from training.split import split_rows
 from training.task import Task
 
@@ -43,6 +43,19 @@ class Reserved:
         return [*rows, *(text for case in self.behaviour for text in case.texts)]
 
 
+def own_corpus(task: Task, *, labels: Sequence[str]) -> tuple[Unique, Reserved]:
+    """Return the rows of the task's corpus that may be trained on, and what the task reserves.
+
+    Raises:
+        DataError: the task names no corpus, or a file cannot be read.
+    """
+    if task.corpus is None:
+        raise DataError(f"task {task.name} names no corpus: give the labelled files with --data.")
+    reserved = Reserved.of(task, labels=labels)
+    apart, _ = keep_apart(read_rows(task.corpus, labels=labels), reserved.texts)
+    return unique_rows(apart), reserved
+
+
 def own_sets(manifest: Manifest, task: Task) -> tuple[Mapping[str, Sequence[LabelledRow]], Baselines]:
     """Return the rows that the model is scored on, as they were at training, with baselines fitted on its training rows.
 
@@ -52,16 +65,12 @@ def own_sets(manifest: Manifest, task: Task) -> tuple[Mapping[str, Sequence[Labe
             rows may have been trained on.
     """
     labels = manifest.label_names
-    if task.corpus is None:
-        raise DataError(f"task {task.name} names no corpus: give the labelled files with --data.")
     if manifest.task != task.name:
         raise DataError(
             f"the model is of the task {manifest.task!r}, the files are of {task.name!r}: name its task file with --task,"
             " or the files to score with --data."
         )
-    reserved = Reserved.of(task, labels=labels)
-    apart, _ = keep_apart(read_rows(task.corpus, labels=labels), reserved.texts)
-    unique = unique_rows(apart)
+    unique, reserved = own_corpus(task, labels=labels)
     rows = unique.rows
     if digest(rows) != manifest.data["sha256"]:
         raise DataError(
