@@ -121,7 +121,7 @@ def read_config(
     ]
     content = _read(DEFAULT_CONFIG)
     for above in overlays:
-        content = _over(content, _for_its_base(above))
+        content = overlay(content, _for_its_base(above))
     try:
         return Config.model_validate(content)
     except ValueError as error:
@@ -143,9 +143,10 @@ def _read(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: {explain(error)}") from None
 
 
-def _over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+def overlay(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of ``below`` with those of ``above`` over them, table by table."""
     merged = dict(below)
     for key, value in above.items():
         both = isinstance(value, dict) and isinstance(merged.get(key), dict)
-        merged[key] = _over(merged[key], value) if both else value
+        merged[key] = overlay(merged[key], value) if both else value
     return merged

@@ -41,14 +41,23 @@ class Fitted:
 
 
 def fit(
-    split: Split, *, base: BaseModel, tokenizer: TextTokenizer, labels: Sequence[str], config: Config, folder: Path
+    split: Split,
+    *,
+    base: BaseModel,
+    tokenizer: TextTokenizer,
+    labels: Sequence[str],
+    config: Config,
+    folder: Path,
+    network: type[StanceModel] = StanceModel,
+    callbacks: Sequence[TrainerCallback] = (),
 ) -> Fitted:
     """Fine-tune on ``split.train``, stopping early on the macro-F1 of ``split.validation``.
 
-    ``folder`` keeps a checkpoint an evaluation; where it holds one already, training goes on from there.
+    ``folder`` keeps a checkpoint an evaluation; where it holds one already, training goes on from there. ``network`` and
+    ``callbacks`` are for experiments that change more than the configuration can.
     """
     set_seed(config.fit.seed)
-    model = StanceModel(load_encoder(base, layers=config.model.layers or None), labels=len(labels), dropout=config.model.dropout)
+    model = network(load_encoder(base, layers=config.model.layers or None), labels=len(labels), dropout=config.model.dropout)
     model.label_smoothing = config.fit.label_smoothing
     model.class_weights = class_weights(split.train, labels=labels, power=config.fit.class_weight_power)
     model.teacher_weight, model.teacher_temperature = config.distillation.weight, config.distillation.temperature
@@ -63,7 +72,7 @@ def fit(
         data_collator=_collate,
         compute_metrics=_macro_f1,
         optimizers=(optimizer(model, config.fit), None),
-        callbacks=[EarlyStoppingCallback(config.fit.early_stopping_patience), _Tell(steps)],
+        callbacks=[EarlyStoppingCallback(config.fit.early_stopping_patience), _Tell(steps), *callbacks],
     )
     trainer.remove_callback(PrinterCallback)
     checkpoint = _last_complete_checkpoint(folder)

@@ -35,19 +35,28 @@ class StanceModel(nn.Module):
 
         ``teacher`` holds a teacher's probabilities, float of the shape of the logits, a row of NaN where there are none.
         """
-        hidden = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
-        mask = attention_mask.unsqueeze(-1).to(hidden.dtype)
-        pooled = (hidden * mask).sum(dim=1) / mask.sum(dim=1)
-        logits = self.classifier(self.dropout(pooled)).float()
+        logits = self.classifier(self.dropout(self.pooled(input_ids, attention_mask))).float()
         if labels is None:
             return {"logits": logits}
-        smoothing = self.label_smoothing
-        loss = nn.functional.cross_entropy(logits, labels, weight=self.class_weights, label_smoothing=smoothing, reduction="none")
+        losses = self.losses(logits, labels)
         if teacher is not None:
             taught = ~teacher.isnan().any(dim=1)
             learned = self._from_teacher(logits, teacher.nan_to_num(1.0))
-            loss = torch.where(taught, (1 - self.teacher_weight) * loss + self.teacher_weight * learned, loss)
-        return {"loss": loss.sum() / self.class_weights[labels].sum(), "logits": logits}
+            losses = torch.where(taught, (1 - self.teacher_weight) * losses + self.teacher_weight * learned, losses)
+        return {"loss": losses.sum() / self.class_weights[labels].sum(), "logits": logits}
+
+    def pooled(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        """Return a vector a sentence, of shape (texts, hidden units): the mean over its tokens."""
+        hidden = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        mask = attention_mask.unsqueeze(-1).to(hidden.dtype)
+        mean: torch.Tensor = (hidden * mask).sum(dim=1) / mask.sum(dim=1)
+        return mean
+
+    def losses(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """Return the smoothed cross entropy of each text times the weight of its class, of shape (texts,)."""
+        return nn.functional.cross_entropy(
+            logits, labels, weight=self.class_weights, label_smoothing=self.label_smoothing, reduction="none"
+        )
 
     def _from_teacher(self, logits: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
         """Return the divergence of softened distributions, a number a text.
