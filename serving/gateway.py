@@ -1,19 +1,27 @@
 """The gateway: an ASGI layer in front of BentoML's handlers that lets nothing invalid through and answers every error alike.
 
-BentoML would answer a malformed body with its own error form, and write what it could not parse, a user's text, into the log. So
-path, method, size, media type and body are judged here, and what is passed on is written anew from what was understood: a
-handler sees one header and one body that fit the contract. Too many requests at once and too long an answer end here as well.
+BentoML would answer a malformed body with its own error form, write what it could not parse, a user's text, into the log, and
+compute what nobody waits for any more. So key, path, method, size, media type and body are judged here, and a valid ``POST``
+calls the service's API method at once. ``GET`` goes on to BentoML. Whatever is answered is counted here, logged without its
+content and given security headers.
 """
 
 import asyncio
 import json
 import logging
+import time
 import traceback
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
+import bentoml
 from pydantic import BaseModel, ValidationError
+from starlette.responses import Response
 
+from serving import metrics
+from serving.batching import QueueFull
+from serving.keys import Keys
+from serving.lifecycle import lifecycle
 from serving.problems import invalid, problem
 from serving.schema import ErrorItem, PredictRequest
 from serving.settings import settings
@@ -25,15 +33,24 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 POST_BODIES: dict[str, type[BaseModel]] = {"/predict": PredictRequest}
-GET_PATHS = frozenset({"/model", "/livez", "/healthz", "/readyz", "/metrics", "/docs.json", "/schema.json"})
-REWRITTEN = (b"content-type", b"content-length", b"content-encoding", b"transfer-encoding")
+"""The body of each call; the service's API method of the path's name answers it."""
+OPEN_PATHS = frozenset({"/livez", "/healthz", "/readyz"})
+"""What a supervisor asks, without a key."""
+GET_PATHS = OPEN_PATHS | {"/model", "/metrics", "/docs.json", "/schema.json"}
 JSON = b"application/json"
+SECURITY_HEADERS = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cache-control", b"no-store"),
+]
 
 logger = logging.getLogger("bentoml.stance")
+access = logging.getLogger("bentoml.stance.access")
 
 
 class Disconnected(Exception):
-    """The client left before its body was complete."""
+    """The client left."""
 
 
 class TooLarge(Exception):
@@ -41,87 +58,152 @@ class TooLarge(Exception):
 
 
 class Gateway:
-    """ASGI middleware: checks requests, and turns every error answer of the layers below into a problem."""
+    """ASGI middleware: checks and answers requests, and turns every error of the layers below into a problem."""
 
     def __init__(self, app: App) -> None:
         self.app = app
-        self._under_way = 0
+        self._keys = Keys(settings().keys)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        path = scope["path"] if scope["path"] in POST_BODIES or scope["path"] in GET_PATHS else "other"
+        sent = _Sent(send)
+        begun = time.perf_counter()
+        try:
+            await self._serve(scope, receive, sent)
+        finally:
+            seconds = time.perf_counter() - begun
+            status = str(sent.status or "left")
+            metrics.REQUESTS.labels(path, status).inc()
+            metrics.REQUEST_SECONDS.labels(path).observe(seconds)
+            if settings().access_log and path not in OPEN_PATHS:
+                access.info("path=%s status=%s ms=%.1f", path, status, 1000 * seconds)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: "_Sent") -> None:
         path, method = scope["path"], scope["method"]
-        if path in POST_BODIES:
+        if path not in OPEN_PATHS and not self._keys.admit(scope["headers"]):
+            await _refuse("key", problem(401, headers={"WWW-Authenticate": "Bearer"}))(scope, receive, send)
+        elif path in POST_BODIES:
             if method != "POST":
-                await problem(405, headers={"Allow": "POST"})(scope, receive, send)
-            elif self._under_way >= settings().concurrent_requests:
-                await problem(429)(scope, receive, send)
+                await _refuse("method", problem(405, headers={"Allow": "POST"}))(scope, receive, send)
+            elif lifecycle.draining:
+                await _refuse("stopping", problem(503, headers={"Connection": "close"}))(scope, receive, send)
+            elif lifecycle.under_way >= settings().concurrent_requests:
+                await _refuse("concurrency", problem(429))(scope, receive, send)
             else:
                 await self._counted(scope, receive, send)
         elif path in GET_PATHS:
-            if method in ("GET", "HEAD"):
+            if path == "/readyz" and lifecycle.draining:
+                await problem(503)(scope, receive, send)
+            elif method in ("GET", "HEAD"):
                 await self._forward(scope, receive, send)
             else:
-                await problem(405, headers={"Allow": "GET, HEAD"})(scope, receive, send)
+                await _refuse("method", problem(405, headers={"Allow": "GET, HEAD"}))(scope, receive, send)
         else:
-            await problem(404)(scope, receive, send)
+            await _refuse("path", problem(404))(scope, receive, send)
 
     async def _counted(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self._under_way += 1
+        lifecycle.under_way += 1
         try:
-            await self._post(scope, receive, send)
+            answer = await self._post(scope, receive)
+            await answer(scope, receive, send)
+        except Disconnected:
+            pass
         finally:
-            self._under_way -= 1
+            lifecycle.under_way -= 1
 
-    async def _post(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _post(self, scope: Scope, receive: Receive) -> Response:
         media_types = [value for name, value in scope["headers"] if name.lower() == b"content-type"]
         if [value.split(b";")[0].strip().lower() for value in media_types] != [JSON]:
-            await problem(415, "expected Content-Type: application/json")(scope, receive, send)
-            return
+            return _refuse("media type", problem(415, "expected Content-Type: application/json"))
         try:
             async with asyncio.timeout(settings().timeout_seconds):
                 body = await _read_body(scope, receive)
             content = POST_BODIES[scope["path"]].model_validate(json.loads(body))
-        except Disconnected:
-            return
         except TimeoutError:
-            await problem(408)(scope, receive, send)
+            return _refuse("slow body", problem(408))
         except TooLarge:
-            await problem(413, f"expected at most {settings().body_bytes} bytes of body")(scope, receive, send)
+            return _refuse("body size", problem(413, f"expected at most {settings().body_bytes} bytes of body"))
         except ValidationError as error:
-            await invalid(error)(scope, receive, send)
+            return _refuse("invalid", invalid(error))
         except (ValueError, RecursionError):
             fault = ErrorItem(loc=[], message="expected JSON in UTF-8")
-            await problem(422, f"body: {fault.message}", errors=[fault])(scope, receive, send)
-        else:
-            understood = content.model_dump_json().encode()
-            await self._forward(_rewritten(scope, understood), _replay(understood, receive), send)
+            return _refuse("invalid", problem(422, f"body: {fault.message}", errors=[fault]))
+        return await self._call(scope["path"].strip("/").replace("-", "_"), content, receive)
 
-    async def _forward(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _call(self, name: str, content: BaseModel, receive: Receive) -> Response:
+        """Return the answer of the service's API method; give it up when the client leaves or the time is over."""
+        method = getattr(bentoml.get_current_service(), name).local  # the method itself: else BentoML sends another request
+        work = asyncio.ensure_future(method(**{field: getattr(content, field) for field in type(content).model_fields}))
+        left = asyncio.ensure_future(_gone(receive))
+        try:
+            await asyncio.wait({work, left}, timeout=settings().timeout_seconds, return_when=asyncio.FIRST_COMPLETED)
+            if work.done():
+                return Response(work.result().model_dump_json(), media_type=JSON.decode())
+        except QueueFull as full:
+            return _refuse("queue", problem(429, headers={"Retry-After": str(full.retry_after)}))
+        except Exception as error:
+            _log(error)
+            return problem(500)
+        finally:
+            work.cancel()
+            left.cancel()
+        if left.done():
+            raise Disconnected
+        return problem(504)
+
+    async def _forward(self, scope: Scope, receive: Receive, send: "_Sent") -> None:
         """Pass the request on; hold back an error answer and send a problem in its place."""
         failed = 0
-        started = False
 
         async def guarded(message: Message) -> None:
-            nonlocal failed, started
+            nonlocal failed
             if message["type"] == "http.response.start" and message["status"] >= 400:
                 failed = message["status"]
             if not failed:
-                started = True
                 await send(message)
 
         try:
             async with asyncio.timeout(settings().timeout_seconds):
                 await self.app(scope, receive, guarded)
         except Exception as error:
-            if started:
+            if send.status:
                 raise
             failed = 504 if isinstance(error, TimeoutError) else 500
             _log(error)
         if failed:
             await problem(failed)(scope, receive, send)
+
+
+class _Sent:
+    """A send channel that adds the security headers and remembers the status."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.status = 0
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            given = {name.lower() for name, _ in message.get("headers", ())}
+            added = [(name, value) for name, value in SECURITY_HEADERS if name not in given]
+            message = {**message, "headers": [*message.get("headers", ()), *added]}
+        await self._send(message)
+
+
+def _refuse(reason: str, answer: Response) -> Response:
+    """Count why a request is refused; return its answer."""
+    metrics.REJECTIONS.labels(reason).inc()
+    return answer
+
+
+async def _gone(receive: Receive) -> None:
+    """Return when the client has left."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 def _log(error: Exception) -> None:
@@ -146,24 +228,3 @@ async def _read_body(scope: Scope, receive: Receive) -> bytes:
         parts.append(part)
         if not message.get("more_body", False):
             return b"".join(parts)
-
-
-def _rewritten(scope: Scope, body: bytes) -> Scope:
-    """Return the scope with headers that describe ``body`` and nothing else that speaks of one."""
-    kept = [(name, value) for name, value in scope["headers"] if name.lower() not in REWRITTEN]
-    described = [(b"content-type", JSON), (b"content-length", str(len(body)).encode())]
-    return {**scope, "headers": [*kept, *described]}
-
-
-def _replay(body: bytes, receive: Receive) -> Receive:
-    """Return a receive channel that gives the buffered body first and then what the client still says."""
-    given = False
-
-    async def replay() -> Message:
-        nonlocal given
-        if not given:
-            given = True
-            return {"type": "http.request", "body": body, "more_body": False}
-        return await receive()
-
-    return replay

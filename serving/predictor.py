@@ -1,7 +1,7 @@
 """The predictor: an artifact in memory that turns texts into stances. Everything that scores text scores it here."""
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 TOKENS_PER_BATCH = 4096
 """Padded tokens computed at once: large enough to fill the cores, small enough to stay in their caches."""
+
+BATCH_COST = 32
+"""What a batch costs beside its padded tokens, in tokens: `python -m benchmarks.throughput` shows what planning with it saves."""
 
 DECIMALS = 6
 """Digits of a probability that are written out; the rest differs from processor to processor."""
@@ -51,21 +54,23 @@ class Predictor:
         self._tokenizer = tokenizer
         self._compiled = compiled
         self._requests = threading.local()
+        self.on_batch: Callable[[int, int], None] = lambda tokens, padded: None
+        """Told the tokens of each batch computed, without and with padding."""
 
     @classmethod
-    def load(cls, tag: str | None = None) -> "Predictor":
-        """Load a model of the store by its tag, or the champion.
+    def load(cls, tag: str | None = None, *, threads: int = 0) -> "Predictor":
+        """Load a model of the store by its tag, or the champion; ``threads`` as in :func:`compile_runtime`.
 
         Raises:
             RegistryError: no such model, or no champion yet.
             ArtifactError: the model is damaged.
         """
         stored = registry.resolve(tag)
-        return cls.from_directory(stored.path, tag=stored.tag)
+        return cls.from_directory(stored.path, tag=stored.tag, threads=threads)
 
     @classmethod
-    def from_directory(cls, directory: Path, *, tag: str = "stance:unsaved") -> "Predictor":
-        """Load and check an artifact directory.
+    def from_directory(cls, directory: Path, *, tag: str = "stance:unsaved", threads: int = 0) -> "Predictor":
+        """Load and check an artifact directory; ``threads`` as in :func:`compile_runtime`.
 
         Raises:
             ArtifactError: a file is missing or altered, the format is unknown, the label count is unlike the head's, or the
@@ -73,7 +78,7 @@ class Predictor:
         """
         manifest = artifact.open_artifact(directory)
         tokenizer = TextTokenizer.load(directory / artifact.TOKENIZER, max_length=manifest.max_length)
-        compiled = compile_runtime(directory / artifact.RUNTIME_XML, form=manifest.form)
+        compiled = compile_runtime(directory / artifact.RUNTIME_XML, form=manifest.form, threads=threads)
         outputs = compiled.output(0).get_partial_shape()[1].get_length()
         if outputs != len(manifest.labels):
             raise ArtifactError(f"{directory}: the manifest names {len(manifest.labels)} labels, the head has {outputs} outputs.")
@@ -87,24 +92,39 @@ class Predictor:
         Raises:
             DataError: a text is empty or holds nothing but white space.
         """
+        self.check(texts)
+        encoded = self.encode(texts)
+        return self.predictions(self.logits(encoded), encoded)
+
+    def check(self, texts: Sequence[str]) -> None:
+        """Check that every text may be scored.
+
+        Raises:
+            DataError: a text is empty or holds nothing but white space.
+        """
         for index, text in enumerate(texts):
             if not text.strip():
                 raise DataError(f"text {index}: expected at least one character that is not white space, found none.")
-        encoded = self._tokenizer.encode(texts)
-        probabilities = self.probabilities(self.logits(encoded))
-        return [self._prediction(row, item) for row, item in zip(probabilities, encoded, strict=True)]
 
     def encode(self, texts: Sequence[str]) -> list[Encoded]:
         """Return the token ids of every text, in order."""
         return self._tokenizer.encode(texts)
 
     def logits(self, encoded: Sequence[Encoded]) -> np.ndarray:
-        """Return the head's raw outputs, float32 of shape (texts, labels), in the order given."""
-        logits = np.empty((len(encoded), len(self.labels)), dtype=np.float32)
-        for batch in _batches([len(item.ids) for item in encoded]):
-            input_ids, attention_mask = pad([encoded[index].ids for index in batch])
+        """Return the head's raw outputs, float32 of shape (texts, labels), in the order given; equal texts are computed once."""
+        places: dict[tuple[int, ...], int] = {}
+        which = [places.setdefault(tuple(item.ids), len(places)) for item in encoded]
+        different = list(places)
+        logits = np.empty((len(different), len(self.labels)), dtype=np.float32)
+        for batch in plan_batches([len(ids) for ids in different]):
+            input_ids, attention_mask = pad([different[index] for index in batch])
             logits[batch] = self._infer({"input_ids": input_ids, "attention_mask": attention_mask})
-        return logits
+            self.on_batch(int(attention_mask.sum()), input_ids.size)
+        return logits[which]
+
+    def predictions(self, logits: np.ndarray, encoded: Sequence[Encoded]) -> list[Prediction]:
+        """Return what the logits of encoded texts mean, one prediction a text."""
+        return [self._prediction(row, item) for row, item in zip(self.probabilities(logits), encoded, strict=True)]
 
     def probabilities(self, logits: np.ndarray) -> np.ndarray:
         """Return temperature-scaled softmax probabilities, float64 of the shape of ``logits``.
@@ -171,13 +191,25 @@ def compile_runtime(path: Path, *, form: str, threads: int = 0) -> "openvino.Com
         raise ArtifactError(f"{path}: the runtime cannot load this graph ({str(error).splitlines()[0]}).") from None
 
 
-def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:
-    """Yield the indices of texts of like length, each batch within the budget of padded tokens."""
-    batch: list[int] = []
-    for index in sorted(range(len(lengths)), key=lengths.__getitem__):
-        if batch and lengths[index] * (len(batch) + 1) > TOKENS_PER_BATCH:
-            yield batch
-            batch = []
-        batch.append(index)
-    if batch:
-        yield batch
+def plan_batches(lengths: Sequence[int]) -> list[list[int]]:
+    """Return the indices of texts of like length, batch by batch, so that the least is computed.
+
+    A batch costs its padded tokens, at most :data:`TOKENS_PER_BATCH` of them unless it is one text, and :data:`BATCH_COST` more.
+    The texts sorted by length are cut at the best places, found by dynamic programming over where the last batch begins.
+    """
+    order = np.argsort(np.asarray(lengths, dtype=int), kind="stable")
+    ordered = np.asarray(lengths, dtype=int)[order]
+    cost = np.zeros(len(order) + 1)
+    begin = np.zeros(len(order) + 1, dtype=int)
+    for end in range(1, len(order) + 1):
+        longest = int(ordered[end - 1])
+        first = max(0, end - max(1, TOKENS_PER_BATCH // max(1, longest)))
+        candidates = cost[first:end] + BATCH_COST + longest * np.arange(end - first, 0, -1)
+        best = int(candidates.argmin())
+        begin[end], cost[end] = first + best, candidates[best]
+    batches = []
+    end = len(order)
+    while end:
+        batches.append(order[begin[end] : end].tolist())
+        end = int(begin[end])
+    return batches[::-1]

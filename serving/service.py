@@ -1,22 +1,35 @@
 """The BentoML service. Importing this module names the model to serve; the worker that starts it loads the model."""
 
+import asyncio
+import contextlib
+import logging
 import os
-from pathlib import Path
 
 os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
 
 import bentoml
+from bentoml._internal.configuration.containers import BentoMLContainer
 from starlette.applications import Starlette
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from serving import artifact, registry
+from serving import artifact, logs, metrics, registry
+from serving.batching import Batcher
+from serving.errors import StanceError
 from serving.gateway import Gateway
+from serving.lifecycle import lifecycle
 from serving.openapi import describe
 from serving.predictor import Predictor
+from serving.registry import StoredModel
 from serving.schema import PredictResponse, TextPrediction, Texts
-from serving.settings import settings
+from serving.settings import processors, settings
+
+SECONDS_BETWEEN_LOOKS = 1.0
+
+logger = logging.getLogger("bentoml.stance")
+logs.configure()
 
 
 async def show_model(_: Request) -> Response:
@@ -29,7 +42,13 @@ async def show_openapi(_: Request) -> Response:
     return JSONResponse(describe(StanceService.openapi_spec.asdict()))  # type: ignore[attr-defined]
 
 
-pages = Starlette(routes=[Route("/model", show_model), Route("/docs.json", show_openapi)])
+async def show_metrics(_: Request) -> Response:
+    """Answer ``GET /metrics``: the metrics of every worker, in the text format of Prometheus."""
+    client = BentoMLContainer.metrics_client.get()
+    return Response(client.generate_latest(), media_type=client.CONTENT_TYPE_LATEST)
+
+
+pages = Starlette(routes=[Route("/model", show_model), Route("/docs.json", show_openapi), Route("/metrics", show_metrics)])
 
 
 @bentoml.asgi_app(pages, path="/")
@@ -37,6 +56,8 @@ pages = Starlette(routes=[Route("/model", show_model), Route("/docs.json", show_
     name="stance",
     workers=settings().workers,
     traffic={"timeout": 2 * settings().timeout_seconds},  # the gateway's own, which answers with a problem, comes first
+    metrics={"enabled": False},  # they label whatever path a client makes up; serving/metrics.py counts instead
+    logging={"access": {"enabled": False}},  # logs such paths, too
 )
 class StanceService:
     """Classifies the stance of texts toward the target that the served model names."""
@@ -45,25 +66,76 @@ class StanceService:
 
     def __init__(self) -> None:
         """Load and verify the artifact; the service is ready when this returns."""
-        self.directory = Path(self.model.path)
-        self.predictor = Predictor.from_directory(self.directory, tag=str(self.model.tag))
+        self._use(registry.served())
+
+    @bentoml.on_startup  # type: ignore[untyped-decorator]
+    async def start(self) -> None:
+        """Follow the champion, and end well when the server is told to stop."""
+        lifecycle.drain_on_signal(seconds=settings().timeout_seconds)
+        self._following = asyncio.create_task(self._follow())
+
+    @bentoml.on_shutdown  # type: ignore[untyped-decorator]
+    async def stop(self) -> None:
+        """Follow no more, and end the threads."""
+        self._following.cancel()
+        self.batcher.close()
 
     @bentoml.api(route="/predict")  # type: ignore[untyped-decorator]
-    def predict(self, texts: Texts) -> PredictResponse:
+    async def predict(self, texts: Texts) -> PredictResponse:
         """Return the stance of every text, in order."""
+        batcher = self.batcher  # one model for the whole answer, whatever is promoted meanwhile
+        predictions = await batcher.predict(texts)
+        for prediction in predictions:
+            metrics.PREDICTIONS.labels(prediction.label).inc()
+            metrics.ABSTENTIONS.inc(prediction.abstain)
         return PredictResponse(
-            model=self.predictor.tag,
-            predictions=[TextPrediction.of(prediction) for prediction in self.predictor.predict(texts)],
+            model=batcher.predictor.tag,
+            predictions=[TextPrediction.of(prediction) for prediction in predictions],
         )
 
     def model_description(self) -> dict[str, object]:
         """Return the manifest without its file list, and the model card."""
-        card = self.directory / artifact.MODEL_CARD
+        predictor = self.batcher.predictor
+        card = self.served.path / artifact.MODEL_CARD
         return {
-            "model": self.predictor.tag,
-            **self.predictor.manifest.model_dump(mode="json", exclude={"files"}),
+            "model": predictor.tag,
+            **predictor.manifest.model_dump(mode="json", exclude={"files"}),
             "model_card": card.read_text(encoding="utf-8") if card.is_file() else "",
         }
 
+    def _use(self, model: StoredModel) -> None:
+        """Load a model and answer with it from now on; what is under way is answered by the model that it began with.
 
+        Raises:
+            ArtifactError: the model is damaged.
+        """
+        predictor = Predictor.from_directory(model.path, tag=model.tag, threads=max(1, processors() // settings().workers))
+        predictor.on_batch = metrics.count_batch
+        self.served, self.batcher = model, Batcher(predictor, queue_tokens=settings().queue_tokens)
+
+    async def _follow(self) -> None:
+        """Serve whatever model is promoted; one that cannot be loaded is told in the log once, and the one before it stays."""
+        refused = None
+        while True:
+            await asyncio.sleep(SECONDS_BETWEEN_LOOKS)
+            with contextlib.suppress(StanceError):  # no champion for a moment: the one that is served goes on
+                model = registry.served()
+                if model.tag in (self.served.tag, refused):
+                    continue
+                before = self.batcher
+                try:
+                    await asyncio.to_thread(self._use, model)
+                except StanceError as error:
+                    refused = model.tag
+                    logger.error("serving %s still: %s", self.served.tag, error)
+                else:
+                    logger.info("serving %s", model.tag)
+                    await before.drained()
+                    before.close()
+
+
+if settings().cors_origins:
+    StanceService.add_asgi_middleware(  # type: ignore[attr-defined]
+        CORSMiddleware, allow_origins=settings().cors_origins, allow_methods=["GET", "POST"], allow_headers=["*"]
+    )
 StanceService.add_asgi_middleware(Gateway)  # type: ignore[attr-defined]
