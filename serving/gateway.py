@@ -38,6 +38,8 @@ OPEN_PATHS = frozenset({"/livez", "/healthz", "/readyz"})
 """What a supervisor asks, without a key."""
 GET_PATHS = OPEN_PATHS | {"/model", "/metrics", "/docs.json", "/schema.json"}
 JSON = b"application/json"
+CLIENT_LEFT = 499
+"""The status, in logs and metrics, of a request whose client did not wait for its answer; nginx's custom."""
 SECURITY_HEADERS = [
     (b"x-content-type-options", b"nosniff"),
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
@@ -76,7 +78,7 @@ class Gateway:
             await self._serve(scope, receive, sent)
         finally:
             seconds = time.perf_counter() - begun
-            status = str(sent.status or "left")
+            status = str(sent.status)
             metrics.REQUESTS.labels(path, status).inc()
             metrics.REQUEST_SECONDS.labels(path).observe(seconds)
             if settings().access_log and path not in OPEN_PATHS:
@@ -111,7 +113,8 @@ class Gateway:
             answer = await self._post(scope, receive)
             await answer(scope, receive, send)
         except Disconnected:
-            pass
+            # Nobody reads it, but BentoML's timeout waits for an answer, and would keep the server from ending.
+            await Response(status_code=CLIENT_LEFT)(scope, receive, send)
         finally:
             lifecycle.under_way -= 1
 

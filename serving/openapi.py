@@ -6,6 +6,7 @@ from serving.problems import MEDIA_TYPE
 from serving.schema import Problem
 
 _POST_ERRORS = {
+    "401": "A key is asked for and none that fits was sent",
     "408": "The body did not arrive in time",
     "413": "The body is too large",
     "415": "The body is not declared as JSON",

@@ -13,6 +13,7 @@ MOST_ERRORS = 100
 """Faults of one body that are told; a body could hold hundreds of thousands."""
 
 _DETAILS = {
+    401: "Send a key of this service: Authorization: Bearer KEY, or X-API-Key: KEY.",
     404: "There is nothing at this path; GET /docs.json lists what there is.",
     405: "This path does not answer to this method.",
     408: "The body did not arrive in time.",

@@ -26,6 +26,7 @@ def running(command, *, log, cwd, env=None):
         try:
             with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
                 _wait(client, process, log)
+                client.process = process
                 yield client
         finally:
             process.send_signal(signal.SIGTERM)
@@ -34,6 +35,7 @@ def running(command, *, log, cwd, env=None):
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
+                raise AssertionError(f"the server did not end in 20 s:\n{log.read_text()[-2000:]}") from None
 
 
 def _wait(client, process, log):
