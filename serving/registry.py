@@ -132,6 +132,7 @@ def store(tag: str, folder: Path, *, manifest: dict[str, Any], names: Sequence[s
         for name in names:
             shutil.copy2(folder / name, place / name)
     seal(place_of(tag), manifest=manifest, names=names)
+    _readable(tag)
     return resolve(tag)
 
 
@@ -201,9 +202,16 @@ def import_model(path: Path) -> tuple[StoredModel, bool]:
         if new:
             _clear(tag)
             bentoml.models.import_model(str(path.resolve()))
+            _readable(tag)
     except Exception as error:  # a damaged archive fails in many ways
         raise RegistryError(f"{path}: expected a file of `stance models export`, found something else ({error}).") from None
     return resolve(tag), new
+
+
+def _readable(tag: str) -> None:
+    """Let those read a model who may read the store: BentoML makes its directory for the owner alone."""
+    place = place_of(tag)
+    place.chmod(place.parent.stat().st_mode & 0o777)
 
 
 def _clear(tag: str) -> None:

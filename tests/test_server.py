@@ -249,6 +249,57 @@ def test_what_is_under_way_is_answered_when_the_server_is_told_to_stop(built, co
         assert client.process.wait(20) == 0
 
 
+READ_ONLY = (
+    'mount --bind / / && mount -o remount,bind,ro / && mount -t tmpfs tmpfs "$TMPDIR" && chmod 1777 "$TMPDIR" && exec "$@"'
+)
+NAMESPACE = ["unshare", "--mount", *([] if os.geteuid() == 0 else ["--map-root-user"])]
+NOBODY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+
+
+@pytest.mark.slow
+def test_nothing_but_a_folder_for_temporary_files_has_to_be_writable(built, tmp_path):
+    """A read-only file system, and where the interpreter may be run by anybody, a user without any rights."""
+    from serving import registry
+
+    trial = [*NAMESPACE, "bash", "-c", READ_ONLY, "-", "true"]
+    environment = {"TMPDIR": str(tmp_path), "HOME": "/nonexistent", "PYTHONDONTWRITEBYTECODE": "1"}
+    if not shutil.which("unshare") or subprocess.run(trial, env={**os.environ, **environment}, check=False).returncode:
+        pytest.skip("this machine does not let a test make a mount namespace")
+    registry.home().chmod(0o755)
+    child = "import subprocess, sys; subprocess.run([sys.executable, '-c', ''], check=True)"
+    reachable = subprocess.run([*NOBODY, sys.executable, "-c", child], capture_output=True, check=False)
+    user = NOBODY if reachable.returncode == 0 else []
+    log = tmp_path.parent / f"{tmp_path.name}.log"
+    with running([*NAMESPACE, "bash", "-c", READ_ONLY, "-", *user, *SERVE], log=log, cwd="/", env=environment) as client:
+        assert client.post("/predict", json={"texts": ["one"]}).status_code == 200
+        assert "stance_requests_total" in client.get("/metrics").text
+
+
+@pytest.mark.slow
+def test_logs_are_json_and_other_origins_are_admitted_where_that_is_asked_for(built, tmp_path):
+    asked = {"STANCE_LOG_FORMAT": "json", "STANCE_CORS_ORIGINS": "https://example.org", "STANCE_API_KEYS": "hush"}
+    preflight = {"origin": "https://example.org", "access-control-request-method": "POST"}
+    with running(SERVE, log=tmp_path / "log", cwd=tmp_path, env=asked) as client:
+        assert client.post("/predict", json={"texts": [SECRET]}).status_code == 401
+        answer = client.post("/predict", json={"texts": [SECRET]}, headers={"x-api-key": "hush", "origin": "https://example.org"})
+        assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (200, "https://example.org")
+        assert client.options("/predict", headers=preflight).status_code == 200
+        foreign = client.options("/predict", headers={**preflight, "origin": "https://example.com"})
+        assert "access-control-allow-origin" not in foreign.headers
+    log = (tmp_path / "log").read_text()
+    worker = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
+    assert {"time", "level", "logger", "message"} <= set(worker[-1])
+    assert any("path=/predict status=200" in line["message"] for line in worker)
+    assert SECRET not in log
+    assert "hush" not in log
+
+
+@pytest.mark.slow
+def test_other_origins_are_not_admitted_by_default(server):
+    answer = server.post("/predict", json={"texts": ["one"]}, headers={"origin": "https://example.org"})
+    assert "access-control-allow-origin" not in answer.headers
+
+
 @pytest.mark.slow
 def test_slow_and_broken_clients_do_no_harm(server):
     host, port = server.base_url.host, server.base_url.port
