@@ -2,25 +2,30 @@
 
 import datetime
 import json
-import os
 import platform
 import subprocess
 from pathlib import Path
 from typing import Any
 
+from serving.settings import processors
+
 ROOT = Path(__file__).parents[1]
 RESULTS = Path(__file__).parent / "results"
 
 
+INSTRUCTIONS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_int8")
+"""Sets of instructions that speed depends on, as /proc/cpuinfo names them."""
+
+
 def describe() -> dict[str, str]:
-    """Return machine, date and commit."""
-    cpu = next(
-        (line.partition(":")[2].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
-        platform.processor(),
-    )
+    """Return machine, its instructions, date and commit."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
+    told = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
+    cpu, flags = told.get("model name", platform.processor()), told.get("flags", "").split()
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
     return {
-        "machine": f"{len(os.sched_getaffinity(0))} cores of {cpu}",
+        "machine": f"{processors()} cores of {cpu}",
+        "instructions": " ".join(name for name in INSTRUCTIONS if name in flags),
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "commit": commit.stdout.strip(),
     }

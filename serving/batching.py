@@ -2,8 +2,9 @@
 
 A request's texts wait in one queue, oldest first. Whenever the runtime takes more, what waits is taken up to the budget; what
 comes meanwhile goes into the next batch. Two batches are handed over at a time, so that the runtime computes one while the
-answers of the other are written. A request whose caller has given up is dropped before it is computed, and a queue that is full
-refuses at once. BentoML's own adaptive batching does neither; ``benchmarks/http.py`` compares the two.
+answers of the other are written. How fast the runtime is, is learned from each batch: batches are kept short enough for nobody to
+wait long behind one, and a request that would have to wait too long is refused at once. A request whose caller has given up is
+dropped before it is computed. BentoML's own adaptive batching does neither; ``benchmarks/http.py`` compares the two.
 """
 
 import asyncio
@@ -22,16 +23,22 @@ from serving.predictor import TOKENS_PER_BATCH, Prediction, Predictor
 from serving.tokenizer import Encoded
 
 BATCHES_AHEAD = 2
+BATCH_SECONDS = 0.25
+"""How long a batch may take, as far as the runtime's rate is known."""
+LEAST_TOKENS = 256
+"""A batch of so few tokens is never made smaller: it would be computed less efficiently."""
+FIRST_TOKENS_A_SECOND = 4096.0
+"""The rate that is assumed before the first batch."""
 INLINE_CHARACTERS = 4000
 """Up to so many characters are turned into tokens in the event loop: the hand-over to a thread would cost more."""
 RATE_SMOOTHING = 0.2
 
 
 class QueueFull(Exception):
-    """The queue cannot take the request now; ``retry_after`` is when it may, in whole seconds."""
+    """The request would have to wait too long; ``retry_after`` is when to come back, in whole seconds."""
 
     def __init__(self, retry_after: int) -> None:
-        super().__init__(f"the queue is full; it may take more in {retry_after} s")
+        super().__init__(f"the queue is full; come back in {retry_after} s")
         self.retry_after = retry_after
 
 
@@ -65,15 +72,16 @@ class _Item:
 class Batcher:
     """Scores the texts of concurrent callers with one predictor. To be used from one event loop."""
 
-    def __init__(self, predictor: Predictor, *, queue_tokens: int) -> None:
-        """Hold at most ``queue_tokens`` tokens waiting, or one request if it is larger than that."""
+    def __init__(self, predictor: Predictor, *, queue_seconds: float) -> None:
+        """Refuse what would have to wait longer than ``queue_seconds``, unless nothing waits."""
         self.predictor = predictor
-        self._limit = queue_tokens
+        self.tokens_a_second = FIRST_TOKENS_A_SECOND
+        self._queue_seconds = queue_seconds
         self._queue: deque[_Item] = deque()
         self._waiting = 0
+        self._computing = 0
         self._under_way = 0
         self._callers = 0
-        self._tokens_a_second = 0.0
         self._compute = ThreadPoolExecutor(1, "stance-compute")
         self._tokenise = ThreadPoolExecutor(1, "stance-tokenise")
 
@@ -110,8 +118,9 @@ class Batcher:
 
     def _admit(self, encoded: list[Encoded]) -> _Request:
         tokens = sum(len(item.ids) for item in encoded)
-        if self._waiting and self._waiting + tokens > self._limit:
-            raise QueueFull(self._seconds_to_wait())
+        seconds = (self._waiting + self._computing) / self.tokens_a_second
+        if self._waiting and seconds > self._queue_seconds:
+            raise QueueFull(max(1, math.ceil(seconds - self._queue_seconds)))
         logits = np.empty((len(encoded), len(self.predictor.labels)), dtype=np.float32)
         request = _Request(encoded, asyncio.get_running_loop().create_future(), logits, missing=len(encoded))
         self._queue.extend(_Item(request, index) for index in range(len(encoded)))
@@ -125,9 +134,6 @@ class Batcher:
         finally:
             if request.answer.cancelled():
                 self._forget(request)
-
-    def _seconds_to_wait(self) -> int:
-        return max(1, math.ceil(self._waiting / self._tokens_a_second)) if self._tokens_a_second else 1
 
     def _wait_for(self, tokens: int) -> None:
         """Count tokens into the queue, or out of it."""
@@ -152,13 +158,15 @@ class Batcher:
 
     def _take(self) -> list[_Item]:
         """Return the oldest items up to the budget of tokens."""
+        budget = min(TOKENS_PER_BATCH, max(LEAST_TOKENS, BATCH_SECONDS * self.tokens_a_second))
         batch: list[_Item] = []
         tokens = 0
-        while self._queue and (not batch or tokens + self._queue[0].tokens <= TOKENS_PER_BATCH):
+        while self._queue and (not batch or tokens + self._queue[0].tokens <= budget):
             item = self._queue.popleft()
             tokens += item.tokens
             batch.append(item)
         self._wait_for(-tokens)
+        self._computing += tokens
         now = time.monotonic()
         for request in {id(item.request): item.request for item in batch}.values():
             metrics.QUEUE_SECONDS.observe(now - request.queued)
@@ -185,14 +193,14 @@ class Batcher:
         self, batch: Sequence[_Item], computing: "asyncio.Future[tuple[list[np.ndarray | Exception | None], float]]"
     ) -> None:
         self._under_way -= 1
-        self._pump()
+        self._computing -= sum(item.tokens for item in batch)
         rows, seconds = computing.result()
         tokens = sum(item.tokens for item, row in zip(batch, rows, strict=True) if row is not None)
+        if tokens and seconds > 0:
+            self.tokens_a_second += RATE_SMOOTHING * (tokens / seconds - self.tokens_a_second)
+        self._pump()
         metrics.BATCH_TOKENS.observe(tokens)
         metrics.COMPUTE_SECONDS.observe(seconds)
-        if seconds > 0 and tokens:
-            smoothing = RATE_SMOOTHING if self._tokens_a_second else 1.0
-            self._tokens_a_second += smoothing * (tokens / seconds - self._tokens_a_second)
         for item, row in zip(batch, rows, strict=True):
             _deliver(item, row)
 

@@ -111,7 +111,7 @@ class StanceService:
         """
         predictor = Predictor.from_directory(model.path, tag=model.tag, threads=max(1, processors() // settings().workers))
         predictor.on_batch = metrics.count_batch
-        self.served, self.batcher = model, Batcher(predictor, queue_tokens=settings().queue_tokens)
+        self.served, self.batcher = model, Batcher(predictor, queue_seconds=settings().queue_seconds)
 
     async def _follow(self) -> None:
         """Serve whatever model is promoted; one that cannot be loaded is told in the log once, and the one before it stays."""

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from serving.batching import Batcher, QueueFull
+from serving.batching import LEAST_TOKENS, Batcher, QueueFull
 from serving.errors import DataError
 from serving.predictor import BATCH_COST, TOKENS_PER_BATCH, Predictor, plan_batches
 from serving.tokenizer import Encoded
@@ -54,7 +54,7 @@ async def until(condition):
 
 def test_concurrent_callers_each_get_their_own_answers_in_order():
     async def run():
-        batcher = Batcher(Fake(), queue_tokens=10**6)
+        batcher = Batcher(Fake(), queue_seconds=10**6)
         sizes = [1, 7, 64, 3, 1, 200] * 20
         starts = np.cumsum([0, *sizes[:-1]]).tolist()
         calls = (batcher.predict(numbers(start, size)) for start, size in zip(starts, sizes, strict=True))
@@ -68,14 +68,14 @@ def test_what_waits_is_computed_together_within_the_budget():
     async def run():
         fake = Fake()
         fake.gate.clear()
-        batcher = Batcher(fake, queue_tokens=10**6)
+        batcher = Batcher(fake, queue_seconds=10**6)
         calls = [asyncio.ensure_future(batcher.predict([str(n)])) for n in range(1000)]
         await asyncio.sleep(0.05)
         fake.gate.set()
         await asyncio.gather(*calls)
-        full = TOKENS_PER_BATCH // 10
         assert fake.batches[:2] == [[0], [1]]  # at once, without waiting for company
-        assert [len(batch) for batch in fake.batches[2:]] == [full, full, 998 - 2 * full]
+        assert LEAST_TOKENS // 10 <= max(len(batch) for batch in fake.batches) <= TOKENS_PER_BATCH // 10
+        assert len(fake.batches) <= 2 + 998 / (LEAST_TOKENS // 10) + 1
 
     asyncio.run(run())
 
@@ -84,7 +84,7 @@ def test_a_caller_that_gives_up_is_not_computed_and_its_neighbours_are():
     async def run():
         fake = Fake()
         fake.gate.clear()
-        batcher = Batcher(fake, queue_tokens=10**6)
+        batcher = Batcher(fake, queue_seconds=10**6)
         ahead = [asyncio.ensure_future(batcher.predict([str(n)])) for n in (1, 2)]
         await asyncio.sleep(0.05)
         leaving, staying = (asyncio.ensure_future(batcher.predict(numbers(n, 5))) for n in (10, 20))
@@ -104,7 +104,7 @@ def test_a_caller_that_gives_up_after_its_batch_was_handed_over_is_dropped_there
     async def run():
         fake = Fake()
         fake.gate.clear()
-        batcher = Batcher(fake, queue_tokens=10**6)
+        batcher = Batcher(fake, queue_seconds=10**6)
         first, second = (asyncio.ensure_future(batcher.predict([str(n)])) for n in (1, 2))
         await asyncio.sleep(0.05)  # both are handed over; the second waits behind the first
         second.cancel()
@@ -117,20 +117,42 @@ def test_a_caller_that_gives_up_after_its_batch_was_handed_over_is_dropped_there
     asyncio.run(run())
 
 
-def test_a_full_queue_refuses_at_once_and_takes_more_later():
+def test_what_would_wait_too_long_is_refused_at_once_and_taken_later():
     async def run():
         fake = Fake()
         fake.gate.clear()
-        batcher = Batcher(fake, queue_tokens=100)
-        taken = [asyncio.ensure_future(batcher.predict(numbers(100 * n, size))) for n, size in enumerate((1, 1, 6))]
+        batcher = Batcher(fake, queue_seconds=2)
+        batcher.tokens_a_second = 100.0
+        sizes = (1, 1, 15, 15)  # two are computed; the third waits, as the fourth does: 17 texts of 10 tokens are before it
+        taken = [asyncio.ensure_future(batcher.predict(numbers(100 * n, size))) for n, size in enumerate(sizes)]
         await asyncio.sleep(0.05)
         with pytest.raises(QueueFull) as refused:
-            await batcher.predict(numbers(900, 5))
-        assert refused.value.retry_after >= 1
+            await batcher.predict(["900"])
+        assert refused.value.retry_after == 2  # 320 tokens are before it: 3.2 seconds
         fake.gate.set()
         await asyncio.gather(*taken)
-        assert await batcher.predict(numbers(900, 5)) == [900, 901, 902, 903, 904]
-        assert await batcher.predict(numbers(0, 50)) == list(range(50))  # larger than the queue: taken when nothing waits
+        assert await batcher.predict(["900"]) == [900]
+        assert await batcher.predict(numbers(0, 5000)) == list(range(5000))  # however long: nothing waits before it
+
+    asyncio.run(run())
+
+
+def test_batches_are_as_long_as_the_runtime_is_fast():
+    async def run():
+        sizes = []
+        for rate in (100.0, 8_000.0, 10**6):
+            fake = Fake()
+            fake.gate.clear()
+            batcher = Batcher(fake, queue_seconds=10**6)
+            batcher.tokens_a_second = rate
+            calls = [asyncio.ensure_future(batcher.predict([str(n)])) for n in (1, 2)]
+            await asyncio.sleep(0.02)
+            calls.append(asyncio.ensure_future(batcher.predict(numbers(10, 1000))))
+            await asyncio.sleep(0.02)
+            sizes.append(len(batcher._take()))
+            fake.gate.set()
+            await asyncio.gather(*calls[:2])
+        assert sizes == [LEAST_TOKENS // 10, 200, TOKENS_PER_BATCH // 10]
 
     asyncio.run(run())
 
@@ -139,7 +161,7 @@ def test_a_text_that_fails_fails_alone():
     async def run():
         fake = Fake(fails_on=7)
         fake.gate.clear()
-        batcher = Batcher(fake, queue_tokens=10**6)
+        batcher = Batcher(fake, queue_seconds=10**6)
         calls = [asyncio.ensure_future(batcher.predict([str(n)])) for n in range(12)]
         await asyncio.sleep(0.05)
         fake.gate.set()
@@ -152,7 +174,7 @@ def test_a_text_that_fails_fails_alone():
 
 def test_a_blank_text_is_refused():
     with pytest.raises(DataError):
-        asyncio.run(Batcher(Fake(), queue_tokens=100).predict(["1", " "]))
+        asyncio.run(Batcher(Fake(), queue_seconds=1).predict(["1", " "]))
 
 
 def test_equal_texts_are_computed_once(predictor, monkeypatch):

@@ -146,7 +146,7 @@ def test_a_summary_speaks_of_texts_and_of_requests():
 
 
 def test_an_overload_counts_200_in_time_and_while_requests_are_sent():
-    timely, late = Exchange(0.0, 4.0, "200"), Exchange(0.0, 6.0, "200")
+    timely, late = Exchange(0.0, 4.0, "200"), Exchange(0.0, 6.5, "200")
     after, refused = Exchange(9.0, 11.0, "200"), Exchange(1.0, 1.1, "429")
     found = http.overload_summary(Load((timely, timely, late, after, refused), seconds=10.0), capacity=0.4)
     assert found["share_of_capacity"] == pytest.approx(0.5)

@@ -158,7 +158,7 @@ def test_plain_bentoml_serve_works(built, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("limit", [{"STANCE_CONCURRENT_REQUESTS": "1"}, {"STANCE_QUEUE_TOKENS": "1000"}])
+@pytest.mark.parametrize("limit", [{"STANCE_CONCURRENT_REQUESTS": "1"}, {"STANCE_QUEUE_SECONDS": "1"}])
 def test_a_full_service_says_so_and_when_to_come_back(built, corpus_lines, tmp_path, limit):
     """Forty large requests at once on a service that takes few: whatever is refused is a 429 problem, nothing fails."""
     body = {"texts": [row["text"] for row in corpus_lines[:256]]}

@@ -69,7 +69,7 @@ def fit(
         args=_arguments(config.fit, steps=steps, folder=folder),
         train_dataset=train.add_column("teacher", taught) if taught else train,
         eval_dataset=_dataset(split.validation, tokenizer=tokenizer, labels=labels),
-        data_collator=_collate,
+        data_collator=collate,
         compute_metrics=_macro_f1,
         optimizers=(optimizer(model, config.fit), None),
         callbacks=[EarlyStoppingCallback(config.fit.early_stopping_patience), _Tell(steps), *callbacks],
@@ -172,7 +172,8 @@ def taught_rows(rows: Sequence[LabelledRow], column: str, *, labels: int) -> lis
     return found
 
 
-def _collate(items: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
+def collate(items: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
+    """Return rows as one batch, padded to the longest."""
     input_ids, attention_mask = pad([item["input_ids"] for item in items])
     batch = {
         "input_ids": torch.from_numpy(input_ids),
