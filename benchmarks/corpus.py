@@ -20,6 +20,7 @@ import torch
 from benchmarks.machine import ROOT, save
 from serving.tokenizer import pad
 from training.base import MINILM, find_base, load_encoder, load_tokenizer
+from training.fit import bf16_supported
 from training.rows import LabelledRow, normal_form, read_rows
 from training.task import read_task
 
@@ -105,7 +106,7 @@ def embed(texts: Sequence[str]) -> np.ndarray:
     encoded = tokenizer.encode(texts)
     order = sorted(range(len(texts)), key=lambda index: len(encoded[index].ids))
     vectors = np.empty((len(texts), encoder.config.hidden_size), dtype=np.float32)
-    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=bf16_supported()):
         for start in range(0, len(order), 64):
             part = order[start : start + 64]
             input_ids, mask = map(torch.from_numpy, pad([encoded[index].ids for index in part]))

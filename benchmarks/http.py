@@ -25,6 +25,7 @@ from benchmarks.contenders import CONTENDERS, SERVICE, Contender, python_of, run
 from benchmarks.load import Load, closed_loop, median, open_loop
 from benchmarks.machine import describe, save
 from serving.predictor import Predictor
+from serving.settings import settings
 from training.rows import read_rows
 from training.task import read_task
 
@@ -36,7 +37,7 @@ TEXTS_A_REQUEST, REQUEST_CONNECTIONS = 64, 4
 REQUESTS = f"{TEXTS_A_REQUEST} texts a request"
 SINGLE_TEXTS = 200
 OVERLOAD = 3
-TIMELY_S = 6
+TIMELY_S = 1 + settings().queue_seconds
 WARM_UP_S = 2
 
 Figures = dict[str, float | None]

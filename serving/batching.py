@@ -101,6 +101,16 @@ class Batcher:
             self._callers -= 1
         return self.predictor.predictions(logits, encoded)
 
+    def refuse_if_full(self) -> None:
+        """Refuse what would have to wait too long behind what is there.
+
+        Raises:
+            QueueFull: it would.
+        """
+        seconds = (self._waiting + self._computing) / self.tokens_a_second
+        if self._waiting and seconds > self._queue_seconds:
+            raise QueueFull(max(1, math.ceil(seconds - self._queue_seconds)))
+
     def close(self) -> None:
         """End the threads once what they do is done."""
         self._tokenise.shutdown(wait=False)
@@ -118,9 +128,7 @@ class Batcher:
 
     def _admit(self, encoded: list[Encoded]) -> _Request:
         tokens = sum(len(item.ids) for item in encoded)
-        seconds = (self._waiting + self._computing) / self.tokens_a_second
-        if self._waiting and seconds > self._queue_seconds:
-            raise QueueFull(max(1, math.ceil(seconds - self._queue_seconds)))
+        self.refuse_if_full()
         logits = np.empty((len(encoded), len(self.predictor.labels)), dtype=np.float32)
         request = _Request(encoded, asyncio.get_running_loop().create_future(), logits, missing=len(encoded))
         self._queue.extend(_Item(request, index) for index in range(len(encoded)))

@@ -123,9 +123,12 @@ class Gateway:
         if [value.split(b";")[0].strip().lower() for value in media_types] != [JSON]:
             return _refuse("media type", problem(415, "expected Content-Type: application/json"))
         try:
+            bentoml.get_current_service().refuse_if_full()  # before anything is spent on the body
             async with asyncio.timeout(settings().timeout_seconds):
                 body = await _read_body(scope, receive)
             content = POST_BODIES[scope["path"]].model_validate(json.loads(body))
+        except QueueFull as full:
+            return _full(full)
         except TimeoutError:
             return _refuse("slow body", problem(408))
         except TooLarge:
@@ -147,7 +150,7 @@ class Gateway:
             if work.done():
                 return Response(work.result().model_dump_json(), media_type=JSON.decode())
         except QueueFull as full:
-            return _refuse("queue", problem(429, headers={"Retry-After": str(full.retry_after)}))
+            return _full(full)
         except Exception as error:
             _log(error)
             return problem(500)
@@ -201,6 +204,10 @@ def _refuse(reason: str, answer: Response) -> Response:
     """Count why a request is refused; return its answer."""
     metrics.REJECTIONS.labels(reason).inc()
     return answer
+
+
+def _full(error: QueueFull) -> Response:
+    return _refuse("queue", problem(429, headers={"Retry-After": str(error.retry_after)}))
 
 
 async def _gone(receive: Receive) -> None:

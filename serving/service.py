@@ -93,6 +93,14 @@ class StanceService:
             predictions=[TextPrediction.of(prediction) for prediction in predictions],
         )
 
+    def refuse_if_full(self) -> None:
+        """Refuse what would have to wait too long.
+
+        Raises:
+            QueueFull: it would.
+        """
+        self.batcher.refuse_if_full()
+
     def model_description(self) -> dict[str, object]:
         """Return the manifest without its file list, and the model card."""
         predictor = self.batcher.predictor

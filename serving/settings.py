@@ -23,7 +23,7 @@ class Settings(BaseSettings):
     text_characters: Count = 20_000
     body_bytes: Count = 2 * 1024 * 1024
     concurrent_requests: Count = 512
-    queue_seconds: Count = 5
+    queue_seconds: Count = 10
     timeout_seconds: Count = 60
     workers: Count = 1
     access_log: bool = True

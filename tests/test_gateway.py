@@ -21,8 +21,8 @@ JSON = [(b"content-type", b"application/json")]
 class Below:
     """What lies behind the gateway: an app that answers GET as it is told, and a service whose method records its texts."""
 
-    def __init__(self, status=200, error=None, answer=None):
-        self.status, self.error, self.answer = status, error, answer
+    def __init__(self, status=200, error=None, answer=None, full=None):
+        self.status, self.error, self.answer, self.full = status, error, answer, full
         self.texts, self.paths = [], []
         self.predict = SimpleNamespace(local=self._predict)
 
@@ -32,6 +32,10 @@ class Below:
             raise self.error
         await send({"type": "http.response.start", "status": self.status, "headers": []})
         await send({"type": "http.response.body", "body": b'{"error": "secret text"}'})
+
+    def refuse_if_full(self):
+        if self.full:
+            raise self.full
 
     async def _predict(self, texts):
         self.texts.append(texts)
@@ -117,6 +121,17 @@ def test_requests_beyond_the_limit_are_refused_at_once(monkeypatch):
 def test_a_full_queue_says_when_to_come_back():
     status, _, headers = problem(call(Below(error=QueueFull(7))))
     assert (status, headers["retry-after"]) == (429, "7")
+
+
+def test_a_full_queue_refuses_before_the_body_is_read():
+    below = Below(full=QueueFull(7))
+
+    async def unread():
+        raise AssertionError
+
+    status, _, headers = problem(call(below, receive=unread))
+    assert (status, headers["retry-after"]) == (429, "7")
+    assert below.texts == []
 
 
 def test_while_stopping_new_requests_are_refused_and_the_connection_is_closed(monkeypatch):

@@ -146,11 +146,11 @@ def test_a_summary_speaks_of_texts_and_of_requests():
 
 
 def test_an_overload_counts_200_in_time_and_while_requests_are_sent():
-    timely, late = Exchange(0.0, 4.0, "200"), Exchange(0.0, 6.5, "200")
-    after, refused = Exchange(9.0, 11.0, "200"), Exchange(1.0, 1.1, "429")
-    found = http.overload_summary(Load((timely, timely, late, after, refused), seconds=10.0), capacity=0.4)
+    timely, late = Exchange(0.0, 4.0, "200"), Exchange(0.0, http.TIMELY_S + 0.5, "200")
+    after, refused = Exchange(19.0, 21.0, "200"), Exchange(1.0, 1.1, "429")
+    found = http.overload_summary(Load((timely, timely, late, after, refused), seconds=20.0), capacity=0.2)
     assert found["share_of_capacity"] == pytest.approx(0.5)
-    assert found["sent_a_second"] == 0.5
+    assert found["sent_a_second"] == 0.25
     assert found["statuses"] == {"200": 4, "429": 1}
 
 
