@@ -17,6 +17,7 @@ from tests.conftest import ROOT
 from training.base import MINILM, MPNET, SHA256, find_base, load_encoder
 from training.calibrate import conformal_threshold, fit_temperature
 from training.evaluate import evaluate
+from training.metrics import macro_f1
 from training.rows import counts
 
 pytestmark = pytest.mark.slow
@@ -186,6 +187,16 @@ def test_the_report_stands_in_the_artifact_and_opens_offline(built):
     assert "<link" not in page
     card = (built.model.path / "MODEL_CARD.md").read_text(encoding="utf-8")
     assert f"{built.figures['frozen test']['macro_f1']:.3f}" in card
+
+
+def test_the_artifact_tells_how_the_served_form_keeps_to_fp32(built, predictor, run):
+    found = read_manifest(built.model.path).export["fidelity"]
+    assert set(found) == {"test", "frozen test"}
+    served = [prediction.label for prediction in predictor.predict([row.text for row in run.frozen_test])]
+    truth, labels = [row.label for row in run.frozen_test], run.task.label_names
+    expected = macro_f1(*(np.array([labels.index(label) for label in names]) for names in (truth, served)))
+    assert found["frozen test"]["macro_f1"] == pytest.approx(expected)
+    assert 0.9 <= found["frozen test"]["label_agreement"] <= 1
 
 
 def test_evaluation_is_that_of_the_served_predictor(built, predictor, run):

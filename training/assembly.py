@@ -28,6 +28,7 @@ from training.config import Config
 from training.evaluate import evaluate
 from training.export import Exported, export, runtime_logits, torch_logits
 from training.fit import Fitted
+from training.metrics import macro_f1
 from training.report import render
 from training.rows import LabelledRow, counts, digest, label_ids, normal_form
 from training.split import Split
@@ -130,6 +131,22 @@ class Assembly:
         logits = runtime_logits(path, self._encode(rows), form=exported.form, labels=len(self.labels))
         return logits, label_ids(rows, self.labels)
 
+    def _fidelity(self, exported: Exported) -> dict[str, dict[str, float]]:
+        """Return, for each set that is reported on, how the served form compares with fp32: labels alike, macro-F1 of each."""
+        found = {}
+        for name, rows in (("test", self.split.test), ("frozen test", self.run.frozen_test)):
+            if rows:
+                encoded, truth = self._encode(rows), label_ids(rows, self.labels)
+                path = self.folder / artifact.RUNTIME_XML
+                served = runtime_logits(path, encoded, form=exported.form, labels=len(self.labels)).argmax(axis=1)
+                reference = torch_logits(self.fitted.model, encoded).argmax(axis=1)
+                found[name] = {
+                    "label_agreement": float((served == reference).mean()),
+                    "macro_f1": macro_f1(truth, served),
+                    "macro_f1_fp32": macro_f1(truth, reference),
+                }
+        return found
+
     def _calibration(self, scaled: np.ndarray, truth: np.ndarray) -> dict[str, Any]:
         aims = self.config.calibration
         return {
@@ -197,7 +214,7 @@ class Assembly:
             "packages": {name: version_of(name) for name in PACKAGES},
             "git_commit": _git_commit(),
             "parent": registry.champion(),
-            "export": exported.record(),
+            "export": {**exported.record(), "fidelity": self._fidelity(exported)},
             "metrics": {"fit": {"epochs": self.fitted.epochs, "seconds": round(self.fitted.seconds, 1)}},
         }
 
