@@ -194,10 +194,7 @@ def check(
         from training.suspects import as_csv as suspects_as_csv
         from training.suspects import rank
 
-        suspects = rank(checked.rows, labels=chosen.label_names)
-        _write(label_errors, suspects_as_csv(suspects))
-        likely = sum(suspect.likely for suspect in suspects)
-        _tell(f"{len(suspects)} rows ranked, {likely} of them likely label errors; rows with defects that bar them are not there")
+        _write(label_errors, suspects_as_csv(rank(checked.rows, labels=chosen.label_names)))
     _tell(f"{checked.places} rows, {len(checked.rows)} can be trained on, {len(checked.defects)} defects")
     if checked.defects:
         raise typer.Exit(3)

@@ -1,7 +1,7 @@
 """Likely label errors: rows whose label surprises a model that has not seen them, the most surprising first.
 
-Source: Northcutt, Jiang and Chuang (2021), "Confident Learning: Estimating Uncertainty in Dataset Labels": out-of-fold
-probabilities, and for each label the mean confidence of its own rows as the threshold above which another label is believed.
+Source: Northcutt, Jiang and Chuang (2021), "Confident Learning: Estimating Uncertainty in Dataset Labels", whose self-confidence
+ranking this is.
 """
 
 import csv
@@ -23,19 +23,15 @@ FOLDS = 5
 
 @dataclass(frozen=True, slots=True)
 class Suspect:
-    """A row with its out-of-fold loss (negative log probability of its label, in nats) and the label that was predicted.
-
-    ``likely`` says that another label is believed.
-    """
+    """A row with its out-of-fold loss (negative log probability of its label, in nats) and the label that was predicted."""
 
     row: LabelledRow
     loss: float
     predicted: str
-    likely: bool
 
 
 def rank(rows: Sequence[LabelledRow], *, labels: Sequence[str], seed: int = 0) -> list[Suspect]:
-    """Return every row, the likeliest label errors first: the likely ones before the others, each by falling loss.
+    """Return every row by falling loss.
 
     Raises:
         DataError: fewer than two labels have at least two rows each.
@@ -46,17 +42,14 @@ def rank(rows: Sequence[LabelledRow], *, labels: Sequence[str], seed: int = 0) -
         raise DataError(f"--label-errors: expected two rows of each of two labels at least, found {sizes.max(initial=0)} of one.")
     probabilities = _out_of_fold(rows, truth, labels=len(labels), seed=seed)
     own = probabilities[np.arange(len(rows)), truth]
-    thresholds = np.array([own[truth == k].mean() if sizes[k] else 1.0 for k in range(len(labels))])
-    believed = np.where(probabilities >= thresholds, probabilities, 0.0)
-    likely = (believed.argmax(axis=1) != truth) & (believed.max(axis=1) > own)
     losses = -np.log(np.clip(own, 1e-12, None))
-    order = sorted(range(len(rows)), key=lambda i: (not likely[i], -losses[i], i))
     best = probabilities.argmax(axis=1)
-    return [Suspect(rows[i], float(losses[i]), labels[best[i]], bool(likely[i])) for i in order]
+    order = np.argsort(-losses, kind="stable")
+    return [Suspect(rows[i], float(losses[i]), labels[best[i]]) for i in order]
 
 
 def _out_of_fold(rows: Sequence[LabelledRow], truth: np.ndarray, *, labels: int, seed: int) -> np.ndarray:
-    """Return the probability of each label for each row by a model fitted without it and its near duplicates, which would tell."""
+    """Return the probability of each label for each row by a model that saw neither it nor a near duplicate."""
     texts = [row.text for row in rows]
     groups = group_near_duplicates(texts, threshold=read_config().split.near_duplicate)
     folds = StratifiedGroupKFold(n_splits=min(FOLDS, len(set(groups))), shuffle=True, random_state=seed)
@@ -74,7 +67,7 @@ def as_csv(suspects: Sequence[Suspect]) -> str:
     """Return a labelled CSV, to be corrected in its ``label`` column and read again; ``where`` is the row's file and number."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["text", "label", "predicted", "likely_error", "loss", "where"])
+    writer.writerow(["text", "label", "predicted", "loss", "where"])
     for s in suspects:
-        writer.writerow([s.row.text, s.row.label, s.predicted, "yes" if s.likely else "no", f"{s.loss:.3f}", s.row.where])
+        writer.writerow([s.row.text, s.row.label, s.predicted, f"{s.loss:.3f}", s.row.where])
     return text.getvalue()
