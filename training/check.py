@@ -21,9 +21,9 @@ from training.task import Task
 MIN_CLASS_ROWS = 20
 """Rows below which a label has hardly two in each of validation and test, so that its recall says nothing."""
 
-_MOJIBAKE = re.compile(
-    "[\u00c2-\u00f4][\u0080-\u00bf\u0152\u0153\u0160\u0161\u0178\u017d\u017e\u0192\u02c6\u02dc\u2013-\u203a\u20ac\u2122]"
-)
+_TAIL = "".join(bytes([byte]).decode("cp1252", "ignore") or chr(byte) for byte in range(0x80, 0xC0))
+_MOJIBAKE = re.compile(f"[\u00c2\u00c3][{_TAIL}]|\u00e2[{_TAIL}]{{2}}|\u00f0[{_TAIL}]{{3}}")
+"""What the bytes of accented letters, quotes, dashes and emoji look like when UTF-8 is read as Windows-1252."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,20 +91,14 @@ def _damage(text: str) -> tuple[str, str] | None:
         return "characters that an earlier conversion lost (U+FFFD)", "Copy the text from where it came from."
     if re.search("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]", text):
         return "a control character within the text", "Take it out."
-    if _MOJIBAKE.search(text):
-        mended = _mended(text)
-        if mended != text:
-            return "UTF-8 that was read as Windows-1252", f"Meant is {mended[:80]!r}."
-    return None
+    mended = _MOJIBAKE.sub(lambda found: _mended(found[0]), text)
+    return None if mended == text else ("UTF-8 that was read as Windows-1252", f"Meant is {mended[:80]!r}.")
 
 
 def _mended(text: str) -> str:
-    for encoding in ("cp1252", "latin-1"):
-        try:
-            return text.encode(encoding).decode("utf-8")
-        except UnicodeError:
-            continue
-    return text
+    """Return what the characters were before they were read wrongly, or the characters."""
+    data = b"".join(letter.encode("cp1252", "ignore") or letter.encode("latin-1", "ignore") for letter in text)
+    return data.decode("utf-8", "ignore") or text
 
 
 _SAME, _CONFLICT, _NEAR = "repeats", "has another label than", "nearly repeats"
@@ -186,12 +180,12 @@ def print_defects(defects: Sequence[Defect]) -> None:
 
     if not defects:
         return
-    console = Console()
     table = Table(*Defect._fields)
     for defect in defects:
         table.add_row(*(Text(str(_printable(cell)).replace("\n", " ")) for cell in defect))
+    console = Console()
     if not console.is_terminal:
-        console = Console(width=max(80, console.measure(table).maximum))
+        console = Console(width=100_000)
     console.print(table)
 
 

@@ -146,6 +146,7 @@ def judge(found: Sequence[Cells], *, labels: Sequence[str], columns: Columns) ->
         place = Place.of(cells.where)
         if cells.fault:
             defects = [place.defect("", value=text, problem=cells.fault, suggestion="Mend the row.")]
+            text = ""  # its cells may stand under the wrong columns
         elif columns.label not in cells.cells:
             names = ", ".join(map(repr, cells.cells))
             problem = f"expected a column {columns.label!r}, found {names}"

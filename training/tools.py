@@ -101,7 +101,10 @@ def _person(annotator: object) -> str:
 
 
 def _label_studio_table(objects: Sequence[Numbered], names: Names, *, tool: str) -> Export:
-    """Read JSON-MIN and CSV: a row an annotation, its choice in a column named by the control; cancelled ones are not there."""
+    """Read JSON-MIN and CSV: a row an annotation, its choice in a column named by the control.
+
+    Cancelled ones are not there; neither is what a review said, so that a rejected one cannot be told.
+    """
     column = _label_column(objects, names)
     by_task: dict[object, list[Numbered]] = {}
     for o in objects:
@@ -118,7 +121,7 @@ def _label_column(objects: Sequence[Numbered], names: Names) -> str:
     found = {key for o in objects for key in o.cells} - _LABEL_STUDIO_COLUMNS - {names.text, "id", "agreement", "history"}
     if names.label in found:
         return names.label
-    known = {key: sum(o.cells.get(key) in names.labels for o in objects) for key in sorted(found)}
+    known = {key: sum(str(o.cells.get(key)) in names.labels for o in objects) for key in sorted(found)}
     best = max(known, key=lambda key: known[key], default=None)
     if best is None or not known[best] or list(known.values()).count(known[best]) > 1:
         raise DataError(_unclear(names, "a column with labels", sorted(found)))
