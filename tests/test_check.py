@@ -13,8 +13,9 @@ from serving.errors import DataError
 from tests.test_cli import command
 from training.check import as_csv, as_json_lines, check_files
 from training.language import foreign
-from training.rows import Columns, LabelledRow, read_rows
+from training.rows import LabelledRow, read_rows
 from training.sets import Reserved
+from training.sources import Columns
 from training.split import group_near_duplicates
 from training.suspects import as_csv as suspects_as_csv
 from training.suspects import rank

@@ -14,8 +14,8 @@ import pytest
 from serving.errors import DataError
 from tests.conftest import ROOT
 from training.annotations import Vote, majority
-from training.rows import Columns, read_rows
-from training.sources import read_source
+from training.rows import read_rows
+from training.sources import Columns, read_source
 
 EXPORTS = ROOT / "tests" / "exports"
 LABELS = ("supportive", "critical", "denying", "neutral")

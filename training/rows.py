@@ -121,6 +121,11 @@ def read_rows(
             the others.
     """
     source = read_source(path, labels=labels, columns=columns)
+    if tell and source.export:
+        tell(f"{path}: {source.export}")
+    if tell and source.undecided:
+        first = source.undecided[0]
+        tell(f"{path}: {len(source.undecided)} texts without a majority are left out, the first at {first.where}: {first.fault}")
     judged = list(judge(source.cells, labels=labels, columns=source.columns))
     defects = [found.defects[0] for found in judged if found.defects]
     if defects:
@@ -129,11 +134,6 @@ def read_rows(
     rows = [found.row for found in judged if found.row]
     if not rows:
         raise DataError(f"{path}: expected labelled rows, found none.")
-    if tell and source.export:
-        tell(f"{path}: {source.export}")
-    if tell and source.undecided:
-        first = source.undecided[0]
-        tell(f"{path}: {len(source.undecided)} texts without a majority are left out, the first at {first.where}: {first.fault}")
     return rows
 
 

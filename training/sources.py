@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from serving.errors import DataError
-from serving.tables import Chunk, open_table
+from serving.tables import FORMATS, Chunk, open_table
 from training.annotations import Export, majority
 from training.tools import Names, Numbered, read_export
 
@@ -52,13 +52,15 @@ def read_source(path: Path, *, labels: Sequence[str], columns: Columns | None = 
     """
     columns = columns or Columns()
     _refuse_marks(path)
-    kind = path.suffix.lower().removeprefix(".").replace("ndjson", "jsonl")
-    readers = {"json": _json_list, "zip": _zip}
+    readers = {".json": _json_list, ".zip": _zip}
+    kind = path.suffix.lower()
+    if kind not in {*FORMATS, *readers}:
+        raise DataError(f"{path}: expected a name that ends in {', '.join([*FORMATS, *readers])}, found {path.suffix!r}.")
     found = readers[kind](path) if kind in readers else list(_table(path, columns.text))
     sound = [Numbered(cells.where.removeprefix(f"{path}:"), cells.cells) for cells in found if not cells.fault]
     names = Names(str(path), columns.text, columns.label, frozenset([*labels, *columns.label_map]))
     try:
-        export = read_export(sound, names, kind=kind)
+        export = read_export(sound, names, kind=FORMATS.get(kind, kind[1:]))
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise DataError(f"{path}: the export of a labelling tool, but not in the shape that it writes ({error!r}).") from None
     if export is not None:

@@ -58,7 +58,7 @@ def read_export(objects: Sequence[Numbered], names: Names, *, kind: str) -> Expo
                 " with to_parquet or to_json."
             )
         return _argilla_flat(objects, names)
-    if first.get("answer") in _ANSWERS and kind == "jsonl":
+    if str(first.get("answer")) in _ANSWERS and kind == "jsonl":
         return _prodigy(objects, names)
     if isinstance(first.get(names.label), list) and "id" in first:
         return _doccano(objects, names, kind=kind)
