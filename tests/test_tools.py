@@ -140,6 +140,7 @@ def test_of_several_questions_one_is_to_be_named(tmp_path):
         ("x.json", '[{"text": "a", "tag": "b"}]', "expected a column 'label', found 'text', 'tag'"),
         ("x.json", '[{"data": {"a": "x", "b": "y"}, "annotations": []}]', "expected a text under 'text', found 'a', 'b'"),
         ("x.json", '[{"data": {"text": "x"}, "annotations": [{"result": [{"type": "choices"}]}]}]', "not in the shape"),
+        ("x.xlsx", "", r"expected a name that ends in \.csv, .*\.json, \.zip, found '\.xlsx'"),
         ("x.csv", "text,label.responses,label.responses.users\na,['for'],['u']\n", "an Argilla dataset in CSV"),
         ("x.zip", "no", "not a zip archive"),
     ],

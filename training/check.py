@@ -51,10 +51,10 @@ def check_files(files: Sequence[Path], *, task: Task, columns: Columns, tell: Ca
         if source.export:
             tell(f"{path}: {source.export}")
         found += judge(source.cells, labels=labels, columns=source.columns)
-        more = "Have one more person label it; until then it is left out."
+        settle = "Settle it in the labelling tool; until then it is left out."
         for cells in source.undecided:
             value = str(cells.cells["label"])
-            defects.append(Place.of(cells.where).defect("label", value=value, problem=cells.fault, suggestion=more))
+            defects.append(Place.of(cells.where).defect("label", value=value, problem=cells.fault, suggestion=settle))
     with_text = [judged for judged in found if judged.text.strip()]
     defects += [defect for judged in found for defect in judged.defects]
     defects += _texts(with_text, max_length=config.model.max_length)
@@ -112,7 +112,7 @@ def _repeats(found: Sequence[Judged], *, near_duplicate: float) -> Iterator[Defe
     for group in same.values():
         labels = {judged.row.label for judged in group if judged.row}
         if len(labels) > 1:
-            yield from _conflicts([judged for judged in group if judged.row])
+            yield from _conflicts(group)
         else:
             for judged in group[1:]:
                 yield _against(judged, group[0], problem=_SAME, suggestion="One is enough.")
@@ -128,12 +128,10 @@ def _repeats(found: Sequence[Judged], *, near_duplicate: float) -> Iterator[Defe
 
 
 def _conflicts(group: Sequence[Judged]) -> Iterator[Defect]:
-    for judged in group:
-        other = next(o for o in group if o.row and judged.row and o.row.label != judged.row.label)
-        told = (
-            f"Decide: {judged.row.label} or {other.row.label}; until then none is trained on." if judged.row and other.row else ""
-        )
-        yield _against(judged, other, problem=_CONFLICT, suggestion=told, column="label")
+    labelled = [(judged, judged.row.label) for judged in group if judged.row]
+    for judged, label in labelled:
+        other, its = next((o, its) for o, its in labelled if its != label)
+        yield _against(judged, other, problem=_CONFLICT, suggestion=f"Decide: {label} or {its}.", column="label")
 
 
 def _against(judged: Judged, other: Judged, *, problem: str, suggestion: str, column: str = "text") -> Defect:

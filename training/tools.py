@@ -133,7 +133,7 @@ def _cell(value: object) -> tuple[str, ...]:
     if isinstance(value, str) and value.startswith('[{"choices"'):
         value = json.loads(value)
     if isinstance(value, list):
-        return tuple(choice for part in value if isinstance(part, dict) for choice in part.get("choices") or [])
+        return tuple(choice for part in value if isinstance(part, dict) for choice in _listed(part.get("choices") or []))
     return (str(value),) if value not in (None, "") else ()
 
 
