@@ -23,6 +23,7 @@ from serving.errors import DataError
 FORMATS = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
 DELIMITERS = {"csv": ",", "tsv": "\t"}
 Cell = str | float | bool | None
+_QUOTES = "expected a cell with a quote to stand in quotes, and each quote in it twice; found something else"
 
 
 @dataclass(slots=True)
@@ -77,15 +78,19 @@ def format_of(path: Path) -> str:
 
 
 @contextmanager
-def open_table(path: Path, *, text_column: str) -> Iterator[Reader]:
+def open_table(path: Path, *, text_column: str, lenient: bool = False) -> Iterator[Reader]:
     """Open a table for reading and read its header; ``text_column`` names the column that holds the text.
 
+    A ``lenient`` reader goes on where a file of text is damaged: bytes that are not UTF-8 stand in the cells as lone surrogates
+    (PEP 383), and a line with stray quotes is a row with a fault.
+
     Raises:
-        DataError: the file is missing, of no known format, not UTF-8, or has no such column.
+        DataError: the file is missing, of no known format, has no such column or, unless lenient, is damaged.
     """
     kind = format_of(path)
+    errors = "surrogateescape" if lenient else "strict"
     try:
-        file: IO[Any] = path.open("rb") if kind == "parquet" else path.open(encoding="utf-8-sig", newline="")
+        file: IO[Any] = path.open("rb") if kind == "parquet" else path.open(encoding="utf-8-sig", newline="", errors=errors)
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}).") from None
     with file:
@@ -95,7 +100,7 @@ def open_table(path: Path, *, text_column: str) -> Iterator[Reader]:
             elif kind == "jsonl":
                 yield _JsonLinesReader(file, text_column=text_column)
             else:
-                yield _DelimitedReader(file, path=path, text_column=text_column, delimiter=DELIMITERS[kind])
+                yield _DelimitedReader(file, path=path, text_column=text_column, delimiter=DELIMITERS[kind], lenient=lenient)
         except UnicodeDecodeError as error:
             raise DataError(
                 f"{path}: expected UTF-8, found byte 0x{error.object[error.start]:02x}; convert the file first,"
@@ -118,19 +123,20 @@ def open_writer(path: Path, *, kind: str, reader: Reader, added: dict[str, type]
 
 
 class _DelimitedReader:
-    def __init__(self, file: IO[str], *, path: Path, text_column: str, delimiter: str) -> None:
+    def __init__(self, file: IO[str], *, path: Path, text_column: str, delimiter: str, lenient: bool) -> None:
         csv.field_size_limit(sys.maxsize)
-        self._path = path
+        self._path, self._lenient = path, lenient
         self._rows = csv.reader(file, delimiter=delimiter, strict=True)  # a lenient one joins rows at a stray quote
-        self.columns = next(self._lines(), [])
+        header = next(self._lines(), None)
+        self.columns: list[str] = header or []
         self.schema = None
         self._text = _position(self.columns, text_column, path=path)
 
     def chunks(self, size: int) -> Iterator[Chunk]:
         numbered = self._numbered()
         while part := list(islice(numbered, size)):
-            rows = [row for _, row in part]
-            faults = [self._fault(row) for row in rows]
+            faults = [self._fault(row) for _, row in part]
+            rows = [row or [] for _, row in part]
             yield Chunk(
                 numbers=[number for number, _ in part],
                 texts=[None if fault else row[self._text] for row, fault in zip(rows, faults, strict=True)],
@@ -139,24 +145,30 @@ class _DelimitedReader:
                 payload=[self._squared(row) for row in rows],
             )
 
-    def _numbered(self) -> Iterator[tuple[int, list[str]]]:
+    def _numbered(self) -> Iterator[tuple[int, list[str] | None]]:
         """Yield every row with the line that it starts on; a row may span lines, and an empty line is a row of one column."""
         start = self._rows.line_num + 1
         for row in self._lines():
-            if row or len(self.columns) == 1:
-                yield start, row or [""]
+            if row or row is None or len(self.columns) == 1:
+                yield start, [""] if row == [] else row
             start = self._rows.line_num + 1
 
-    def _lines(self) -> Iterator[list[str]]:
-        try:
-            yield from self._rows
-        except csv.Error as error:
-            raise DataError(
-                f"{self._path}:{self._rows.line_num}: expected a cell with a quote to stand in quotes, and each quote in it"
-                f" twice; found something else ({error}). The row may begin on an earlier line."
-            ) from None
+    def _lines(self) -> Iterator[list[str] | None]:
+        """Yield the cells of every row; None in place of a row with stray quotes, where the reader is lenient."""
+        while True:
+            try:
+                yield next(self._rows)
+            except StopIteration:
+                return
+            except csv.Error as error:
+                if not self._lenient:
+                    place = f"{self._path}:{self._rows.line_num}"
+                    raise DataError(f"{place}: {_QUOTES} ({error}). The row may begin on an earlier line.") from None
+                yield None
 
-    def _fault(self, row: list[str]) -> str:
+    def _fault(self, row: list[str] | None) -> str:
+        if row is None:
+            return _QUOTES
         expected, found = len(self.columns), len(row)
         return "" if expected == found else f"expected {expected} cells, found {found}"
 

@@ -13,6 +13,7 @@ from tests.conftest import ROOT
 COMMANDS = [
     "train",
     "evaluate",
+    "check",
     "predict",
     "score",
     "serve",

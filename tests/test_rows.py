@@ -6,7 +6,8 @@ import pytest
 
 from serving.errors import ConfigError, DataError
 from training.config import read_config
-from training.rows import Columns, LabelledRow, digest, read_rows, unique_rows
+from training.rows import LabelledRow, digest, read_rows, unique_rows
+from training.sources import Columns
 from training.task import read_task
 
 LABELS = ("for", "against")

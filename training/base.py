@@ -151,10 +151,22 @@ def load_tokenizer(base: BaseModel, *, max_length: int) -> tuple[TextTokenizer, 
     backend = getattr(fast, "backend_tokenizer", None)
     if backend is None:
         raise ConfigError(f"{base.name}: expected a fast tokenizer, found none.")
+    _make_plain(backend)
+    return TextTokenizer(backend, max_length=max_length), backend
+
+
+def packaged_tokenizer(*, max_length: int) -> TextTokenizer:
+    """Return the tokenizer of the packaged bases, whose word pieces are the same, without transformers."""
+    backend = tokenizers.Tokenizer.from_file(str(_minilm() / "tokenizer.json"))
+    _make_plain(backend)
+    return TextTokenizer(backend, max_length=max_length)
+
+
+def _make_plain(backend: tokenizers.Tokenizer) -> None:
+    """Put the plain spellings before the tokenizer's own normalisation."""
     plain = [normalizers.NFKC(), *(normalizers.Replace(odd, even) for odd, even in _SPELLINGS.items())]
     own = [backend.normalizer] if backend.normalizer is not None else []
     backend.normalizer = normalizers.Sequence([*plain, *own])
-    return TextTokenizer(backend, max_length=max_length), backend
 
 
 def _hub_sha256(name: str) -> str:

@@ -12,6 +12,14 @@ from training.metrics import bootstrap_interval, macro_f1
 from training.rows import LabelledRow, label_ids
 
 
+def linear_model(*, seed: int = 0) -> Pipeline:
+    """Return an unfitted TF-IDF over words and word pairs, with logistic regression."""
+    return make_pipeline(
+        TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, min_df=1),
+        LogisticRegression(C=10.0, class_weight="balanced", max_iter=2000, random_state=seed),
+    )
+
+
 class Baselines:
     """Both baselines, fitted on the same training rows as the model."""
 
@@ -20,10 +28,7 @@ class Baselines:
         self._labels = list(labels)
         truth = label_ids(train, self._labels)
         self._majority = int(np.bincount(truth, minlength=len(labels)).argmax())
-        self._linear: Pipeline = make_pipeline(
-            TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, min_df=1),
-            LogisticRegression(C=10.0, class_weight="balanced", max_iter=2000, random_state=seed),
-        ).fit([row.text for row in train], truth)
+        self._linear = linear_model(seed=seed).fit([row.text for row in train], truth)
 
     def measure(self, rows: Sequence[LabelledRow]) -> dict[str, dict[str, Any]]:
         """Return macro-F1, its interval and accuracy of each baseline on labelled rows."""

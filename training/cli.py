@@ -1,4 +1,4 @@
-"""Commands that need the training libraries: train, evaluate. Imports them when a command runs."""
+"""Commands that need the training libraries: train, evaluate, check. Imports them when a command runs."""
 
 import json
 import os
@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from training.rows import Columns
+    from training.sources import Columns
 
 TaskFile = Annotated[Path | None, typer.Option("--task", help="Target and labels; data/task.toml by default.", metavar="FILE")]
 DataFiles = Annotated[
     list[Path] | None,
     typer.Option(
         "--data",
-        help="Labelled CSV, TSV, JSON Lines or Parquet with text and label; repeat it for more files.",
+        help="Labelled CSV, TSV, JSON Lines or Parquet with text and label, or an export of Label Studio, Argilla, Prodigy or"
+        " doccano; repeat it for more files.",
         metavar="FILE",
     ),
 ]
@@ -29,6 +30,7 @@ def register(app: typer.Typer) -> None:
     """Add this package's commands to the app."""
     app.command()(train)
     app.command()(evaluate)
+    app.command()(check)
 
 
 def train(
@@ -59,7 +61,7 @@ def train(
     from training.build import build
     from training.config import read_config
     from training.evaluate import print_behaviour, print_figures
-    from training.rows import keep_apart, read_rows, unique_rows
+    from training.rows import read_rows, unique_rows
     from training.sets import Reserved
     from training.task import DEFAULT_TASK, read_task
 
@@ -69,12 +71,13 @@ def train(
     files = data or ([chosen.corpus] if chosen.corpus else [])
     if not files:
         raise typer.BadParameter("the task names no corpus: give the labelled files with --data")
-    found = [row for file in files for row in read_rows(file, labels=chosen.label_names, columns=columns if data else None)]
-    reserved = Reserved.of(chosen, labels=chosen.label_names)
-    apart, tested = keep_apart(found, reserved.texts)
+    names, own = chosen.label_names, columns if data else None
+    found = [row for file in files for row in read_rows(file, labels=names, columns=own, tell=_tell)]
+    reserved = Reserved.of(chosen, labels=names)
+    apart, tested = reserved.apart(found, near_duplicate=settings.split.near_duplicate)
     unique = unique_rows(apart)
     left_out = {
-        "are sentences of a reserved set": tested,
+        "repeat or nearly repeat a reserved sentence": tested,
         "repeat another row": unique.repeats,
         "have a text with different labels": unique.contradictions,
     }
@@ -132,7 +135,9 @@ def evaluate(
     behaviour: dict[str, Outcome] = {}
     if data:
         columns = _columns(text_column, label_column, label_map)
-        figures = evaluate(predictor, {str(file): read_rows(file, labels=predictor.labels, columns=columns) for file in data})
+        labels = predictor.labels
+        given = {str(file): read_rows(file, labels=labels, columns=columns, tell=_tell) for file in data}
+        figures = evaluate(predictor, given)
     else:
         chosen = read_task(task or DEFAULT_TASK)
         sets, baselines = own_sets(predictor.manifest, chosen)
@@ -149,19 +154,63 @@ def evaluate(
     if html_file:
         from training.report import render
 
-        manifest = predictor.manifest
-        labels = list(predictor.labels)
-        page = render(figures, model=predictor.tag, target=manifest.target, labels=labels, behaviour=behaviour)
+        target, names = predictor.manifest.target, list(predictor.labels)
+        page = render(figures, model=predictor.tag, target=target, labels=names, behaviour=behaviour)
         _write(html_file, page)
 
 
+def check(
+    files: Annotated[list[Path], typer.Argument(help="Labelled files or exports of labelling tools.", metavar="FILE...")],
+    task: TaskFile = None,
+    report: Annotated[
+        Path | None, typer.Option("--report", help="Write the defects there too: .csv or .jsonl.", metavar="FILE")
+    ] = None,
+    label_errors: Annotated[
+        Path | None,
+        typer.Option("--label-errors", help="Write the rows there as CSV, the likeliest label errors first.", metavar="FILE"),
+    ] = None,
+    text_column: TextColumn = "text",
+    label_column: LabelColumn = "label",
+    label_map: LabelMap = None,
+) -> None:
+    """Check labelled files row by row before training on them; tells every defect and changes nothing (exit status 3 with any).
+
+    The CSV of --label-errors holds every row that can be trained on: correct its label column and train on it in place of FILE.
+
+    Example: stance check labelled.csv --report defects.csv --label-errors to_correct.csv
+    """
+    from training.check import as_csv, as_json_lines, check_files, print_defects
+    from training.task import DEFAULT_TASK, read_task
+
+    writers = {".csv": as_csv, ".jsonl": as_json_lines}
+    if report and report.suffix.lower() not in writers:
+        raise typer.BadParameter(f"--report: expected a name that ends in .csv or .jsonl, found {str(report)!r}")
+    chosen = read_task(task or DEFAULT_TASK)
+    checked = check_files(files, task=chosen, columns=_columns(text_column, label_column, label_map), tell=_tell)
+    print_defects(checked.defects)
+    if report:
+        _write(report, writers[report.suffix.lower()](checked.defects))
+    if label_errors:
+        from training.suspects import as_csv as suspects_as_csv
+        from training.suspects import rank
+
+        _write(label_errors, suspects_as_csv(rank(checked.rows, labels=chosen.label_names)))
+    _tell(f"{checked.places} rows, {len(checked.rows)} can be trained on, {len(checked.defects)} defects")
+    if checked.defects:
+        raise typer.Exit(3)
+
+
 def _columns(text: str, label: str, label_map: list[str] | None) -> "Columns":
-    from training.rows import Columns
+    from training.sources import Columns
 
     pairs = [item.partition("=") for item in label_map or []]
     if wrong := [old for old, equals, new in pairs if not (old and equals and new)]:
         raise typer.BadParameter(f"--label-map: expected OLD=NEW, found {wrong[0]!r}")
     return Columns(text=text, label=label, label_map={old: new for old, _, new in pairs})
+
+
+def _tell(line: str) -> None:
+    typer.echo(line, err=True)
 
 
 def _write(path: Path, content: str) -> None:

@@ -9,9 +9,9 @@ from serving.artifact import Manifest
 from serving.errors import ArtifactError, DataError
 from training.baselines import Baselines
 from training.behaviour import Case, read_cases
-from training.config import Config
+from training.config import Config, read_config
 from training.rows import LabelledRow, Unique, digest, keep_apart, read_rows, unique_rows
-from training.split import split_rows
+from training.split import near_repeats, split_rows
 from training.task import Task
 
 
@@ -39,8 +39,26 @@ class Reserved:
     @property
     def texts(self) -> list[str]:
         """Every reserved text."""
-        rows = (row.text for row in (*self.calibration, *self.frozen_test))
-        return [*rows, *(text for case in self.behaviour for text in case.texts)]
+        return [text for texts in self.named.values() for text in texts]
+
+    @property
+    def named(self) -> dict[str, list[str]]:
+        """The reserved texts by what they are reserved for."""
+        return {
+            "frozen test set": [row.text for row in self.frozen_test],
+            "calibration set": [row.text for row in self.calibration],
+            "behavioural tests": [text for case in self.behaviour for text in case.texts],
+        }
+
+    def apart(self, rows: Sequence[LabelledRow], *, near_duplicate: float) -> tuple[list[LabelledRow], list[LabelledRow]]:
+        """Return the rows that may be trained on, and those that repeat a reserved text or nearly repeat a frozen test row.
+
+        ``near_duplicate`` is the word-pair similarity that the split divides by.
+        """
+        kept, repeated = keep_apart(rows, self.texts)
+        near = near_repeats([row.text for row in kept], self.named["frozen test set"], threshold=near_duplicate)
+        left_out = [row for row, like in zip(kept, near, strict=True) if like is not None]
+        return [row for row, like in zip(kept, near, strict=True) if like is None], [*repeated, *left_out]
 
 
 def own_corpus(task: Task, *, labels: Sequence[str]) -> tuple[Unique, Reserved]:
@@ -52,7 +70,7 @@ def own_corpus(task: Task, *, labels: Sequence[str]) -> tuple[Unique, Reserved]:
     if task.corpus is None:
         raise DataError(f"task {task.name} names no corpus: give the labelled files with --data.")
     reserved = Reserved.of(task, labels=labels)
-    apart, _ = keep_apart(read_rows(task.corpus, labels=labels), reserved.texts)
+    apart, _ = reserved.apart(read_rows(task.corpus, labels=labels), near_duplicate=read_config().split.near_duplicate)
     return unique_rows(apart), reserved
 
 

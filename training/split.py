@@ -6,7 +6,9 @@ move a row toward test, never from test into training.
 """
 
 import hashlib
-from collections.abc import Sequence
+import itertools
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,6 +67,33 @@ def group_near_duplicates(texts: Sequence[str], *, threshold: float) -> np.ndarr
         rows, columns = shared.row[alike] + start, shared.col[alike]
         links.append(csr_matrix((np.ones(len(rows)), (rows, columns)), shape=(len(texts), len(texts))))
     return np.asarray(connected_components(sum(links[1:], links[0]), directed=False)[1])
+
+
+def near_repeats(texts: Sequence[str], of: Sequence[str], *, threshold: float) -> list[int | None]:
+    """Return for each text which of ``of`` it is a near duplicate of, the nearest, or None; alike as in the groups above."""
+    sought = [_pairs(text) for text in of]
+    holders: dict[tuple[str, str], list[int]] = defaultdict(list)
+    for index, pairs in enumerate(sought):
+        for pair in pairs:
+            holders[pair].append(index)
+    return [_nearest(_pairs(text), sought=sought, holders=holders, threshold=threshold) for text in texts]
+
+
+def _nearest(
+    pairs: set[tuple[str, str]],
+    *,
+    sought: Sequence[set[tuple[str, str]]],
+    holders: Mapping[tuple[str, str], Sequence[int]],
+    threshold: float,
+) -> int | None:
+    shared = Counter(index for pair in pairs for index in holders.get(pair, ()))
+    alike = {index: count / (len(pairs) + len(sought[index]) - count) for index, count in shared.items()}
+    best = max(alike, key=lambda index: alike[index], default=None)
+    return best if best is not None and alike[best] >= threshold else None
+
+
+def _pairs(text: str) -> set[tuple[str, str]]:
+    return set(itertools.pairwise(_words(text)))
 
 
 def _words(text: str) -> list[str]:
