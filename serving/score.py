@@ -140,7 +140,7 @@ def _guarded(run: _Run, work: Pipe | Checkpoint) -> Counts:
         work.discard()  # of the input: no later run could go on from here
         raise
     except OSError as error:
-        where = error.filename or shown(run.job.target)
+        where = error.filename or ("stdout" if run.job.target == PIPE else run.job.target)
         raise DataError(f"{where}: cannot be written ({error.strerror or error}){_kept(run, work)}") from None
     except Stopped as stopped:
         raise Stopped(f"{stopped}{_kept(run, work)}") from None
