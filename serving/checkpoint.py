@@ -77,21 +77,28 @@ class Checkpoint:
         self._writer: Writer | None = None
         self._output = self.folder / OUTPUT
 
-    def start(self, manifest: dict[str, Any], *, resume: bool) -> None:
+    def keep_unless(self, resume: bool) -> None:
+        """Check that nothing would be lost.
+
+        Raises:
+            DataError: something is committed, and the run is not to go on from it.
+        """
+        if self.recorded and not resume:
+            raise DataError(
+                f"{self.folder}: an earlier run was cut short and its work is kept here; --resume goes on from it, deleting this"
+                " folder begins anew."
+            )
+
+    def start(self, manifest: dict[str, Any]) -> None:
         """Begin anew, or go on from what is committed.
 
         Raises:
-            DataError: there is something committed that would be lost, or that another input, setting or model made.
+            DataError: another input, setting or model made what is committed.
         """
         if not self.recorded:
             _replace(self.folder / MANIFEST, json.dumps(manifest, indent=1))
             self._save()
             return
-        if not resume:
-            raise DataError(
-                f"{self.folder}: an earlier run was cut short and its work is kept here; --resume goes on from it, deleting this"
-                " folder begins anew."
-            )
         committed = json.loads((self.folder / MANIFEST).read_text(encoding="utf-8"))
         for name, value in manifest.items():
             if committed.get(name) != value:

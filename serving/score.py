@@ -77,6 +77,7 @@ class _Run:
     progress: Callable[[int, int | None], None]
     warn: Callable[[str], None]
     added: dict[str, type]
+    many: bool
     total: int | None = None
     stats: list[tuple[int, int]] = field(default_factory=list)
 
@@ -111,16 +112,16 @@ def score(
     if job.resume and PIPE in (job.source, job.target):
         raise DataError("--resume: expected an input and an output that are files, found stdin or stdout, which do not last.")
     files = find_files(job.source, job.target, form=job.format, warn=warn)
-    run = _Run(job=job, predictor=predictor, files=files, progress=progress, warn=warn, added=added)
+    run = _Run(job=job, predictor=predictor, files=files, progress=progress, warn=warn, added=added, many=is_many(job.source))
     begun = time.monotonic()
     if job.target == PIPE:
         work: Pipe | Checkpoint = Pipe(source=shown(job.source), warn=warn)
         return _summary(run, _guarded(run, work), begun=begun, scored_before=0)
     try:
-        with hold(job.target, whole_folder=is_many(job.source)) as work:
+        with hold(job.target, whole_folder=run.many) as work:
             try:
-                manifest = _manifest(run)
-                work.start(manifest, resume=job.resume)
+                work.keep_unless(job.resume)
+                work.start(_manifest(run))
             except BaseException:
                 if not work.recorded:
                     work.discard()
@@ -194,7 +195,7 @@ def _manifest(run: _Run) -> dict[str, Any]:
         for file in run.files:
             run.stats.append(_stat(file.path))
             run.total += _survey(run, file)
-            inputs[file.name if len(run.files) > 1 else "sha256"] = sha256_of(file.path)
+            inputs[file.name if run.many else "sha256"] = sha256_of(file.path)
     return {"version": 1, "input": inputs, "settings": settings, "model": model}
 
 
@@ -244,7 +245,7 @@ def _rejects(run: _Run, file: File, chunk: Chunk) -> list[dict[str, Any]]:
             continue
         if run.job.on_error == "stop":
             raise DataError(f"{shown(file.path)}:{number}: {fault}. `--on-error reject` sets such rows aside instead.")
-        where = {"file": file.name} if is_many(run.job.source) else {}
+        where = {"file": file.name} if run.many else {}
         rejects.append({**where, "line": number, "reason": fault, "row": raw})
     return rejects
 

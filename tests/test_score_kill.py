@@ -75,7 +75,7 @@ def test_killed_at_20_random_moments_it_ends_with_the_same_bytes(commands, texts
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("ending", ["csv.gz", "parquet", "folder"])
+@pytest.mark.parametrize("ending", ["parquet", "folder"])
 def test_killed_before_any_change_that_it_makes_it_ends_with_the_same_bytes(commands, texts, tmp_path, ending):
     source = tmp_path / f"in.{ending}"
     some = rows(texts)[:8]
