@@ -48,30 +48,91 @@ def predict(
 
 
 def score(
-    source: Annotated[Path, typer.Argument(metavar="INPUT", help="CSV, TSV, JSON Lines or Parquet, told by the name.")],
-    target: Annotated[Path, typer.Argument(metavar="OUTPUT", help="The same format; appears when complete.")],
+    source: Annotated[
+        Path, typer.Argument(metavar="INPUT", help="A file, a folder, a pattern in quotes such as 'in/*.csv', or - for stdin.")
+    ],
+    target: Annotated[
+        Path,
+        typer.Argument(
+            metavar="OUTPUT", help="A file, or - for stdout; for a folder or a pattern, a new folder with the same names."
+        ),
+    ],
     text_column: Annotated[str, typer.Option(help="The column that holds the text.", metavar="NAME")] = "text",
+    form: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            help="csv, tsv, jsonl, txt (one text a line) or parquet, where the names do not tell it; .gz or .zst behind it.",
+            metavar="FORMAT",
+        ),
+    ] = None,
+    columns: Annotated[
+        str,
+        typer.Option(help="Which columns to add, divided by commas: stance,stance_confidence; all by default.", metavar="NAMES"),
+    ] = "",
+    encoding: Annotated[str | None, typer.Option(help="Of the input; told from it by default.", metavar="NAME")] = None,
+    delimiter: Annotated[str | None, typer.Option(help="Of the input; told from its header by default.", metavar="CHAR")] = None,
+    chunk: Annotated[int, typer.Option(min=1, help="Rows computed and committed at once.", metavar="ROWS")] = 2048,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where a run that was cut short stopped.")] = False,
     on_error: Annotated[Literal["reject", "stop"], typer.Option(help="What to do with a row that cannot be scored.")] = "reject",
+    summary_file: Annotated[
+        Path | None, typer.Option("--summary", help="Write the summary here as JSON as well.", metavar="FILE")
+    ] = None,
     model: Model = None,
 ) -> None:
     """Score a file: every column kept, in order, with the stance beside it.
 
+    CSV, TSV, JSON Lines, Parquet and plain lines, told by the name (.csv, .jsonl.gz, .txt.zst). The output has the input's
+    format, with any compression; CSV, TSV and plain lines may become CSV or TSV. Plain lines get the added cells behind tabs.
     Rows that cannot be scored keep their place with empty stance columns and are told in OUTPUT.rejects.jsonl (exit status 3).
+    The output appears when complete; until then the work is kept in OUTPUT.partial, from which --resume goes on.
 
-    Example: stance score articles.csv scored.csv --text-column sentence
+    Example: stance score articles.csv.gz scored.csv.gz --text-column sentence
     """
-    from serving.predictor import Predictor
-    from serving.progress import rows_progress
-    from serving.score import Job, score
+    from dataclasses import asdict
 
-    job = Job(source=source, target=target, text_column=text_column, on_error=on_error)
-    predictor = Predictor.load(model)
-    with rows_progress() as progress:
-        summary = score(job, predictor=predictor, progress=progress)
-    shares = ", ".join(f"{label} {summary.stances[label]}" for label in predictor.labels)
-    typer.echo(f"{summary.rows} rows, {summary.rejected} rejected; {shares}", err=True)
+    from serving.errors import DataError
+    from serving.formats import PIPE
+    from serving.progress import rows_progress
+    from serving.signals import raising_stopped
+
+    if delimiter is not None and len(delimiter := delimiter.replace("\\t", "\t")) != 1:
+        raise typer.BadParameter("expected one character", param_hint="--delimiter")
+    if summary_file is not None and (
+        not summary_file.parent.is_dir() or summary_file.resolve() in (source.resolve(), target.resolve())
+    ):
+        raise DataError(f"{summary_file}: expected a file of its own in a folder that exists.")
+    with raising_stopped():
+        from serving.predictor import Predictor
+        from serving.score import Job, score
+
+        job = Job(
+            source=source,
+            target=target,
+            text_column=text_column,
+            format=form,
+            columns=tuple(name.strip() for name in columns.split(",") if name.strip()),
+            chunk=chunk,
+            resume=resume,
+            on_error=on_error,
+            encoding=encoding,
+            delimiter=delimiter,
+        )
+        predictor = Predictor.load(model)
+        with rows_progress() as progress:
+            summary = score(
+                job, predictor=predictor, progress=progress, warn=lambda told: typer.echo(f"stance: {told}", err=True)
+            )
+    if summary_file is not None:
+        summary_file.write_text(json.dumps(asdict(summary), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    shares = ", ".join(f"{label} {summary.stances[label]} ({summary.shares[label]:.1%})" for label in predictor.labels)
+    speed = f"{summary.texts_per_second:.0f} texts a second"
+    typer.echo(f"{summary.rows} rows, {summary.rejected} rejected; {shares}; {speed}", err=True)
+    for reason, count in summary.rejected_by_reason.items():
+        typer.echo(f"rejected: {count}, {reason}", err=True)
     if summary.rejected:
-        typer.echo(f"rejected rows: {job.rejects}", err=True)
+        if target != PIPE:
+            typer.echo(f"rejected rows: {job.rejects}", err=True)
         raise typer.Exit(3)
 
 

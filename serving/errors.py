@@ -6,7 +6,8 @@
     |-- ConfigError         a task file, training configuration or setting is wrong
     |-- DataError           an input file or a row of it cannot be used
     |-- ArtifactError       a model is missing, damaged or of another format
-    `-- RegistryError       the model store or the champion pointer cannot answer
+    |-- RegistryError       the model store or the champion pointer cannot answer
+    `-- Stopped             a signal asked a run to end
 """
 
 
@@ -28,3 +29,7 @@ class ArtifactError(StanceError):
 
 class RegistryError(StanceError):
     """The model store or the champion pointer cannot give what was asked for."""
+
+
+class Stopped(StanceError):
+    """A signal asked a run to end before it was complete."""

@@ -1,108 +1,236 @@
-"""Batch scoring: a file of rows in, the same rows in the same order out, with the stance beside each."""
+"""Batch scoring: rows in, the same rows in the same order out, with the stance beside each.
 
-import os
-from collections import Counter
-from collections.abc import Callable
-from contextlib import suppress
+An input is read twice: once to count and check it, so that what cannot be read is told before anything is computed, and once to
+score it, chunk by chunk. Each chunk is committed (:mod:`serving.checkpoint`) before the next one is read.
+"""
+
+import hashlib
+import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import Any, Literal
 
-from serving.errors import DataError
+import pyarrow as pa
+
+from serving.artifact import sha256_of
+from serving.checkpoint import Checkpoint, Counts, hold, rejects_of
+from serving.errors import DataError, Stopped
+from serving.formats import PIPE, shown
+from serving.pipe import Pipe
 from serving.predictor import DECIMALS, Prediction, Predictor
-from serving.tables import Cell, Chunk, format_of, json_line, open_table, open_writer
+from serving.sources import File, find_files, is_many
+from serving.tables import Chunk, ReadOptions, open_table
+from serving.writers import Cell, writer_for
 
 ROWS_PER_CHUNK = 2048
-
-
-@dataclass(slots=True)
-class Summary:
-    """What a scoring run did."""
-
-    rows: int = 0
-    rejected: int = 0
-    stances: Counter[str] = field(default_factory=Counter)
+"""Rows computed and committed at once: enough for batches of like length, little to lose."""
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What to score and how."""
+    """What to score and how; ``Path("-")`` is stdin or stdout.
+
+    ``source`` may be a folder or a pattern, ``target`` is then a folder. ``format`` is an ending such as ``csv.gz`` where names
+    do not tell it, ``columns`` names the added columns (all where empty), ``chunk`` is in rows.
+    """
 
     source: Path
     target: Path
     text_column: str = "text"
+    format: str | None = None
+    columns: tuple[str, ...] = ()
+    chunk: int = ROWS_PER_CHUNK
+    resume: bool = False
     on_error: Literal["reject", "stop"] = "reject"
+    encoding: str | None = None
+    delimiter: str | None = None
 
     @property
     def rejects(self) -> Path:
         """Where rows that could not be scored are told."""
-        return self.target.with_name(f"{self.target.name}.rejects.jsonl")
+        return rejects_of(self.target)
 
 
-def score(job: Job, *, predictor: Predictor, progress: Callable[[int], None] = lambda _: None) -> Summary:
-    """Score a file; ``progress`` is told the rows done after each chunk.
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a run did, that of the runs that it resumed included; ``seconds`` and ``texts_per_second`` are of this one alone."""
 
-    The output and the rejects appear under their names only when complete; a failure leaves neither.
+    model: str
+    rows: int
+    rejected: int
+    rejected_by_reason: dict[str, int]
+    stances: dict[str, int]
+    shares: dict[str, float]
+    seconds: float
+    texts_per_second: float
+
+
+@dataclass(slots=True)
+class _Run:
+    job: Job
+    predictor: Predictor
+    files: list[File]
+    progress: Callable[[int, int | None], None]
+    warn: Callable[[str], None]
+    added: dict[str, type]
+    many: bool
+    total: int | None = None
+    stats: list[tuple[int, int]] = field(default_factory=list)
+
+    def open(self, file: File) -> AbstractContextManager[Any]:
+        options = ReadOptions(
+            format=file.format,
+            encoding=self.job.encoding,
+            delimiter=self.job.delimiter,
+            guess=True,
+            reserved=frozenset(self.added),
+        )
+        return open_table(file.path, text_column=self.job.text_column, options=options)
+
+
+def score(
+    job: Job,
+    *,
+    predictor: Predictor,
+    progress: Callable[[int, int | None], None] = lambda done, total: None,
+    warn: Callable[[str], None] = lambda message: None,
+) -> Summary:
+    """Score a file, a folder or a stream.
+
+    ``progress`` is told the rows done after each chunk and how many there are (None for stdin), ``warn`` what had to be guessed
+    and, where the output is stdout, which rows were rejected. Output and rejects appear under their names only when complete.
 
     Raises:
         DataError: the input cannot be read, the output cannot be written, or a row is bad and ``on_error`` is ``stop``.
+        Stopped: a signal was turned into it; what is committed stays.
     """
-    kind = format_of(job.source)
-    if format_of(job.target) != kind:
-        raise DataError(f"{job.target}: expected the input's format ({kind}), found {format_of(job.target)}.")
-    for path in (job.target, job.rejects):
-        if path.resolve() == job.source.resolve():
-            raise DataError(f"{path}: this run would overwrite its input; name another output.")
-    partial = {path: path.with_name(f".{path.name}.{os.getpid()}.partial") for path in (job.target, job.rejects)}
+    added = _added_columns(predictor, job.columns)
+    if job.resume and PIPE in (job.source, job.target):
+        raise DataError("--resume: expected an input and an output that are files, found stdin or stdout, which do not last.")
+    files = find_files(job.source, job.target, form=job.format, warn=warn)
+    run = _Run(job=job, predictor=predictor, files=files, progress=progress, warn=warn, added=added, many=is_many(job.source))
+    begun = time.monotonic()
+    if job.target == PIPE:
+        work: Pipe | Checkpoint = Pipe(source=shown(job.source), warn=warn)
+        return _summary(run, _guarded(run, work), begun=begun, scored_before=0)
     try:
-        summary = _stream(job, kind=kind, predictor=predictor, partial=partial, progress=progress)
-        if summary.rejected:
-            partial[job.rejects].replace(job.rejects)
-        else:
-            job.rejects.unlink(missing_ok=True)  # of an earlier run: it would speak of rows that this one scored
-        partial[job.target].replace(job.target)  # last: the output's presence means that all is there
+        with hold(job.target, whole_folder=run.many) as work:
+            try:
+                work.keep_unless(job.resume)
+                work.start(_manifest(run))
+            except BaseException:
+                if not work.recorded:
+                    work.discard()
+                raise
+            before = work.progress.counts.stances.total()
+            return _summary(run, _guarded(run, work), begun=begun, scored_before=before)
     except OSError as error:
         raise DataError(f"{error.filename or job.target}: cannot be written ({error.strerror or error}).") from None
-    finally:
-        for path in partial.values():
-            with suppress(OSError):
-                path.unlink(missing_ok=True)
-    return summary
 
 
-def _stream(job: Job, *, kind: str, predictor: Predictor, partial: dict[Path, Path], progress: Callable[[int], None]) -> Summary:
-    summary = Summary()
-    types: dict[str, type] = {
-        "stance": str,
-        "stance_confidence": float,
-        **{f"stance_p_{label}": float for label in predictor.labels},
-        "stance_abstain": bool,
-        "stance_model": str,
+def _guarded(run: _Run, work: Pipe | Checkpoint) -> Counts:
+    """Run, and on a failure keep or remove what is committed and say which."""
+    try:
+        _run(run, work)
+        work.finish()
+    except DataError:
+        work.discard()  # of the input: no later run could go on from here
+        raise
+    except OSError as error:
+        where = error.filename or ("stdout" if run.job.target == PIPE else run.job.target)
+        raise DataError(f"{where}: cannot be written ({error.strerror or error}){_kept(run, work)}") from None
+    except Stopped as stopped:
+        raise Stopped(f"{stopped}{_kept(run, work)}") from None
+    return work.progress.counts
+
+
+def _kept(run: _Run, work: Pipe | Checkpoint) -> str:
+    if run.job.source == PIPE or not work.anything:
+        work.discard()
+        return "; nothing is kept."
+    return f"; {work.progress.counts.rows} rows are committed, the same command with --resume goes on from there."
+
+
+def _run(run: _Run, work: Pipe | Checkpoint) -> None:
+    for index, file in enumerate(run.files):
+        if index < work.progress.files:
+            continue
+        with run.open(file) as reader:
+            if file.path == PIPE:
+                _warn_guesses(run, file, reader.guesses)
+            writer = writer_for(file.output, source=file.format, reader=reader, added=run.added)
+            work.begin(file.name, writer)
+            for chunk in islice(reader.chunks(run.job.chunk), work.progress.chunks, None):
+                predictions = _predict(chunk, predictor=run.predictor)
+                rejects = _rejects(run, file, chunk)
+                columns = _columns(predictions, predictor=run.predictor, names=run.added)
+                counts = _counted(work.progress.counts, chunk, predictions)
+                work.commit(writer.part(chunk, columns), rejects=rejects, counts=counts)
+                run.progress(counts.rows, run.total)
+        if run.stats and run.stats[index] != _stat(file.path):
+            raise DataError(f"{file.path}: changed while it was read; run again.")
+        work.end()
+
+
+def _manifest(run: _Run) -> dict[str, Any]:
+    """Return all that the bytes of the output depend on, after reading every input once."""
+    job, predictor = run.job, run.predictor
+    model = {"tag": predictor.tag, "sha256": hashlib.sha256(predictor.manifest.model_dump_json().encode()).hexdigest()}
+    settings = {
+        "text_column": job.text_column,
+        "columns": list(run.added),
+        "chunk": job.chunk,
+        "encoding": job.encoding,
+        "delimiter": job.delimiter,
+        "formats": sorted({f"{file.format} as {file.output}" for file in run.files}),
+        "pyarrow": pa.__version__,
     }
-    with (
-        open_table(job.source, text_column=job.text_column) as reader,
-        partial[job.rejects].open("w", encoding="utf-8") as rejects,
-    ):
-        writer = open_writer(partial[job.target], kind=kind, reader=reader, added=types)
-        try:
-            for chunk in reader.chunks(ROWS_PER_CHUNK):
-                predictions = _score_chunk(chunk, predictor=predictor)
-                _reject(chunk, job=job, rejects=rejects)
-                writer.write(chunk, _columns(predictions, predictor=predictor))
-                summary.rows += len(chunk.texts)
-                summary.rejected += sum(map(bool, chunk.faults))
-                summary.stances.update(p.label for p in predictions if p)
-                progress(summary.rows)
-        finally:
-            writer.close()
-    return summary
+    inputs = {}
+    if job.source != PIPE:
+        run.total = 0
+        for file in run.files:
+            run.stats.append(_stat(file.path))
+            run.total += _survey(run, file)
+            inputs[file.name if run.many else "sha256"] = sha256_of(file.path)
+    return {"version": 1, "input": inputs, "settings": settings, "model": model}
 
 
-def _score_chunk(chunk: Chunk, *, predictor: Predictor) -> list[Prediction | None]:
-    """Return a prediction a row, None where there is none; adds a fault for every text that is blank."""
+def _survey(run: _Run, file: File) -> int:
+    """Return how many rows a file has, after checking that every one of them can be read."""
+    rows = 0
+    with run.open(file) as reader:
+        _warn_guesses(run, file, reader.guesses)
+        for chunk in reader.chunks(run.job.chunk):
+            rows += len(chunk.texts)
+            if run.job.on_error == "stop":
+                _find_blanks(chunk)
+                _rejects(run, file, chunk)
+    return rows
+
+
+def _warn_guesses(run: _Run, file: File, guesses: list[str]) -> None:
+    for guess in guesses:
+        run.warn(f"{shown(file.path)}: {guess}")
+
+
+def _stat(path: Path) -> tuple[int, int]:
+    found = path.stat()
+    return found.st_size, found.st_mtime_ns
+
+
+def _find_blanks(chunk: Chunk) -> None:
     for index, text in enumerate(chunk.texts):
         if text is not None and not text.strip():
             chunk.faults[index] = "the text is empty"
+
+
+def _predict(chunk: Chunk, *, predictor: Predictor) -> list[Prediction | None]:
+    """Return a prediction a row, None where there is none; adds a fault for every text that is blank."""
+    _find_blanks(chunk)
     good = [i for i, fault in enumerate(chunk.faults) if not fault]
     predictions: list[Prediction | None] = [None] * len(chunk.texts)
     for index, prediction in zip(good, predictor.predict([chunk.texts[i] or "" for i in good]), strict=True):
@@ -110,27 +238,72 @@ def _score_chunk(chunk: Chunk, *, predictor: Predictor) -> list[Prediction | Non
     return predictions
 
 
-def _reject(chunk: Chunk, *, job: Job, rejects: IO[str]) -> None:
+def _rejects(run: _Run, file: File, chunk: Chunk) -> list[dict[str, Any]]:
+    rejects = []
     for number, fault, raw in zip(chunk.numbers, chunk.faults, chunk.raw, strict=True):
         if not fault:
             continue
-        if job.on_error == "stop":
-            raise DataError(f"{job.source}:{number}: {fault}. `--on-error reject` sets such rows aside instead.")
-        rejects.write(json_line({"line": number, "reason": fault, "row": raw}))
+        if run.job.on_error == "stop":
+            raise DataError(f"{shown(file.path)}:{number}: {fault}. `--on-error reject` sets such rows aside instead.")
+        where = {"file": file.name} if run.many else {}
+        rejects.append({**where, "line": number, "reason": fault, "row": raw})
+    return rejects
 
 
-def _columns(predictions: list[Prediction | None], *, predictor: Predictor) -> dict[str, list[Cell]]:
-    def column(value: Callable[[Prediction], Any]) -> list[Cell]:
-        return [None if prediction is None else value(prediction) for prediction in predictions]
+def _counted(before: Counts, chunk: Chunk, predictions: list[Prediction | None]) -> Counts:
+    # Of cells, any number may be found: one reason for all, so that the summary stays small.
+    reasons = (re.sub(r"found \d+$", "found another number", fault) for fault in chunk.faults if fault)
+    return Counts(
+        rows=before.rows + len(chunk.texts),
+        reasons=before.reasons + type(before.reasons)(reasons),
+        stances=before.stances + type(before.stances)(p.label for p in predictions if p),
+    )
+
+
+def _summary(run: _Run, counts: Counts, *, begun: float, scored_before: int) -> Summary:
+    seconds = time.monotonic() - begun
+    scored = counts.stances.total()
+    stances = {label: counts.stances[label] for label in run.predictor.labels}
+    return Summary(
+        model=run.predictor.tag,
+        rows=counts.rows,
+        rejected=counts.reasons.total(),
+        rejected_by_reason=dict(sorted(counts.reasons.items())),
+        stances=stances,
+        shares={label: round(count / scored, 6) if scored else 0.0 for label, count in stances.items()},
+        seconds=round(seconds, 3),
+        texts_per_second=round((scored - scored_before) / max(seconds, 1e-9), 1),
+    )
+
+
+def _added_columns(predictor: Predictor, names: tuple[str, ...]) -> dict[str, type]:
+    """Return the added columns asked for, in their own order, with their types."""
+    columns: dict[str, type] = {
+        "stance": str,
+        "stance_confidence": float,
+        **{f"stance_p_{label}": float for label in predictor.labels},
+        "stance_abstain": bool,
+        "stance_model": str,
+    }
+    unknown = [name for name in names if name not in columns]
+    if unknown:
+        raise DataError(f"--columns: expected some of {','.join(columns)}, found {unknown[0]!r}.")
+    return {name: kind for name, kind in columns.items() if not names or name in names}
+
+
+def _columns(predictions: list[Prediction | None], *, predictor: Predictor, names: dict[str, type]) -> dict[str, list[Cell]]:
+    def column(value: Callable[[Prediction], Any]) -> Iterator[Cell]:
+        return (None if prediction is None else value(prediction) for prediction in predictions)
 
     probabilities = {
         f"stance_p_{label}": column(lambda p, label=label: round(p.probabilities[label], DECIMALS))  # type: ignore[misc]
         for label in predictor.labels
     }
-    return {
+    columns = {
         "stance": column(lambda p: p.label),
         "stance_confidence": column(lambda p: round(p.confidence, DECIMALS)),
         **probabilities,
         "stance_abstain": column(lambda p: p.abstain),
         "stance_model": column(lambda _: predictor.tag),
     }
+    return {name: list(columns[name]) for name in names}

@@ -1,4 +1,4 @@
-"""Files of rows, read and written as streams: CSV, TSV, JSON Lines and Parquet, told by the name.
+"""Files of rows, read as streams: CSV, TSV, JSON Lines, plain lines and Parquet.
 
 A :class:`Chunk` carries what the file held next to the texts found in it, so that a writer of the same format can put back every
 column as it was and add its own. CSV and JSON Lines go through the standard library, which keeps the exact text of every cell
@@ -8,10 +8,9 @@ and survives ragged rows; Parquet goes through pyarrow, which keeps every type.
 import csv
 import json
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import IO, Any, Protocol
 
@@ -19,10 +18,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from serving.errors import DataError
+from serving.formats import PIPE, ByteStream, Dialect, Format, format_of, open_text, shown, tell_dialect
 
-FORMATS = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
-DELIMITERS = {"csv": ",", "tsv": "\t"}
-Cell = str | float | bool | None
+CHARACTERS_PER_CHUNK = 4_000_000
+"""A chunk ends early after so many characters, so that long rows take no more memory than short ones."""
+
+_JSON_SPACE = " \t\r\n"
 _QUOTES = "expected a cell with a quote to stand in quotes, and each quote in it twice; found something else"
 
 
@@ -42,99 +43,130 @@ class Chunk:
     payload: Any
 
 
+@dataclass(frozen=True, slots=True)
+class ReadOptions:
+    """How to read a table where that is not as its name says.
+
+    ``guess`` allows an encoding or a delimiter other than the format's own; ``reserved`` names columns that it must not have. A
+    ``lenient`` reader goes on where a file of text is damaged: bytes that are not of its encoding stand in the cells as lone
+    surrogates (PEP 383), and a line with stray quotes is a row with a fault.
+    """
+
+    format: Format | None = None
+    encoding: str | None = None
+    delimiter: str | None = None
+    guess: bool = False
+    reserved: frozenset[str] = frozenset()
+    lenient: bool = False
+
+
 class Reader(Protocol):
-    """A source of chunks."""
+    """A source of chunks; ``guesses`` tells what of its dialect nothing but the content said."""
 
     columns: list[str]
     schema: pa.Schema | None
+    dialect: Dialect
+    guesses: list[str]
 
     def chunks(self, size: int) -> Iterator[Chunk]:
-        """Yield the rows, ``size`` at a time."""
+        """Yield the rows, ``size`` at a time, fewer where they are long."""
         ...
-
-
-class Writer(Protocol):
-    """A sink of chunks."""
-
-    def write(self, chunk: Chunk, added: dict[str, list[Cell]]) -> None:
-        """Write the rows of a chunk with the added columns."""
-        ...
-
-    def close(self) -> None:
-        """Finish the file."""
-        ...
-
-
-def format_of(path: Path) -> str:
-    """Return the format that a file's name tells.
-
-    Raises:
-        DataError: the name tells none.
-    """
-    try:
-        return FORMATS[path.suffix.lower()]
-    except KeyError:
-        raise DataError(f"{path}: expected a name that ends in {', '.join(FORMATS)}, found {path.suffix!r}.") from None
 
 
 @contextmanager
-def open_table(path: Path, *, text_column: str, lenient: bool = False) -> Iterator[Reader]:
-    """Open a table for reading and read its header; ``text_column`` names the column that holds the text.
-
-    A ``lenient`` reader goes on where a file of text is damaged: bytes that are not UTF-8 stand in the cells as lone surrogates
-    (PEP 383), and a line with stray quotes is a row with a fault.
+def open_table(path: Path, *, text_column: str, options: ReadOptions | None = None) -> Iterator[Reader]:
+    """Open a table, or stdin, for reading and read its header; ``text_column`` names the column that holds the text.
 
     Raises:
-        DataError: the file is missing, of no known format, has no such column or, unless lenient, is damaged.
+        DataError: the file is missing, of no known format, not of its encoding, has no such column, or has a reserved one.
     """
-    kind = format_of(path)
-    errors = "surrogateescape" if lenient else "strict"
+    options = options or ReadOptions()
+    form = options.format or format_of(path)
     try:
-        file: IO[Any] = path.open("rb") if kind == "parquet" else path.open(encoding="utf-8-sig", newline="", errors=errors)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}).") from None
-    with file:
-        try:
-            if kind == "parquet":
-                yield _ParquetReader(file, path=path, text_column=text_column)
-            elif kind == "jsonl":
-                yield _JsonLinesReader(file, text_column=text_column)
-            else:
-                yield _DelimitedReader(file, path=path, text_column=text_column, delimiter=DELIMITERS[kind], lenient=lenient)
-        except UnicodeDecodeError as error:
-            raise DataError(
-                f"{path}: expected UTF-8, found byte 0x{error.object[error.start]:02x}; convert the file first,"
-                " for example with `iconv -t utf-8`."
-            ) from None
-        except pa.ArrowException as error:
-            raise DataError(f"{path}: not a Parquet file that can be read ({str(error).splitlines()[0]}).") from None
+        if form.kind == "parquet":
+            with _open_parquet(path) as file:
+                parquet = _ParquetReader(file, path=path, text_column=text_column)
+                _check_reserved(parquet.columns, options, path=path)
+                yield parquet
+        else:
+            with closing(ByteStream(path, compression=form.compression)) as stream:
+                yield _text_reader(stream, path=path, kind=form.kind, text_column=text_column, options=options)
+    except UnicodeError as error:
+        found = f"byte 0x{error.object[error.start]:02x}" if isinstance(error, UnicodeDecodeError) else str(error)
+        raise DataError(
+            f"{shown(path)}: expected {options.encoding or 'UTF-8'}, found {found}; name another with --encoding,"
+            " or convert the file first, for example with `iconv -t utf-8`."
+        ) from None
+    except pa.ArrowException as error:
+        raise DataError(f"{shown(path)}: not a Parquet file that can be read ({str(error).splitlines()[0]}).") from None
 
 
-def open_writer(path: Path, *, kind: str, reader: Reader, added: dict[str, type]) -> Writer:
-    """Return a writer of that format for what ``reader`` reads; ``added`` names the new columns and their types."""
-    clash = sorted(set(reader.columns) & added.keys())
-    if clash:
-        raise DataError(f"the input already has a column {clash[0]!r}: rename it, nothing is overwritten.")
-    if reader.schema is not None:
-        return _ParquetWriter(path, schema=reader.schema, added=added)
+def _text_reader(stream: ByteStream, *, path: Path, kind: str, text_column: str, options: ReadOptions) -> Reader:
+    dialect, guesses = tell_dialect(
+        stream.head if options.guess else b"",
+        kind=kind,
+        text_column=text_column,
+        encoding=options.encoding,
+        delimiter=options.delimiter,
+    )
+    newline = "" if kind in ("csv", "tsv") else "\n"
+    file = open_text(stream, dialect=dialect, newline=newline, errors="surrogateescape" if options.lenient else "strict")
     if kind == "jsonl":
-        return _JsonLinesWriter(path)
-    return _DelimitedWriter(path, header=[*reader.columns, *added], delimiter=DELIMITERS[kind])
+        return _JsonLinesReader(
+            file, path=path, text_column=text_column, dialect=dialect, guesses=guesses, reserved=options.reserved
+        )
+    if kind == "lines":
+        return _LinesReader(file, text_column=text_column, dialect=dialect, guesses=guesses)
+    delimited = _DelimitedReader(
+        file, path=path, text_column=text_column, dialect=dialect, guesses=guesses, lenient=options.lenient
+    )
+    _check_reserved(delimited.columns, options, path=path)
+    return delimited
+
+
+def _check_reserved(columns: Iterable[str], options: ReadOptions, *, path: Path) -> None:
+    clash = sorted(options.reserved & set(columns))
+    if clash:
+        raise DataError(f"{shown(path)}: the input already has a column {clash[0]!r}: rename it, nothing is overwritten.")
+
+
+def _open_parquet(path: Path) -> Any:
+    try:
+        file: IO[bytes] = open(0, "rb", closefd=False) if path == PIPE else path.open("rb")  # noqa: SIM115
+    except OSError as error:
+        raise DataError(f"{shown(path)}: cannot be read ({error.strerror}).") from None
+    if not file.seekable():
+        raise DataError(f"{shown(path)}: expected a file, found a pipe: Parquet is read from its end.")
+    return file
+
+
+def _parts(rows: Iterable[tuple[int, Any, int]], size: int) -> Iterator[list[tuple[int, Any]]]:
+    """Yield numbered rows, ``size`` at a time or as many as make :data:`CHARACTERS_PER_CHUNK`; each comes with its length."""
+    part, characters = [], 0
+    for number, row, length in rows:
+        part.append((number, row))
+        characters += length
+        if len(part) == size or characters >= CHARACTERS_PER_CHUNK:
+            yield part
+            part, characters = [], 0
+    if part:
+        yield part
 
 
 class _DelimitedReader:
-    def __init__(self, file: IO[str], *, path: Path, text_column: str, delimiter: str, lenient: bool) -> None:
+    def __init__(
+        self, file: IO[str], *, path: Path, text_column: str, dialect: Dialect, guesses: list[str], lenient: bool
+    ) -> None:
         csv.field_size_limit(sys.maxsize)
-        self._path, self._lenient = path, lenient
-        self._rows = csv.reader(file, delimiter=delimiter, strict=True)  # a lenient one joins rows at a stray quote
+        self._name, self._lenient = shown(path), lenient
+        self.dialect, self.guesses, self.schema = dialect, guesses, None
+        self._rows = csv.reader(file, delimiter=dialect.delimiter, strict=True)  # a lenient one joins rows at a stray quote
         header = next(self._lines(), None)
         self.columns: list[str] = header or []
-        self.schema = None
         self._text = _position(self.columns, text_column, path=path)
 
     def chunks(self, size: int) -> Iterator[Chunk]:
-        numbered = self._numbered()
-        while part := list(islice(numbered, size)):
+        for part in _parts(self._numbered(), size):
             faults = [self._fault(row) for _, row in part]
             rows = [row or [] for _, row in part]
             yield Chunk(
@@ -145,12 +177,12 @@ class _DelimitedReader:
                 payload=[self._squared(row) for row in rows],
             )
 
-    def _numbered(self) -> Iterator[tuple[int, list[str] | None]]:
+    def _numbered(self) -> Iterator[tuple[int, list[str] | None, int]]:
         """Yield every row with the line that it starts on; a row may span lines, and an empty line is a row of one column."""
         start = self._rows.line_num + 1
         for row in self._lines():
             if row or row is None or len(self.columns) == 1:
-                yield start, [""] if row == [] else row
+                yield start, [""] if row == [] else row, sum(map(len, row or []))
             start = self._rows.line_num + 1
 
     def _lines(self) -> Iterator[list[str] | None]:
@@ -162,7 +194,7 @@ class _DelimitedReader:
                 return
             except csv.Error as error:
                 if not self._lenient:
-                    place = f"{self._path}:{self._rows.line_num}"
+                    place = f"{self._name}:{self._rows.line_num}"
                     raise DataError(f"{place}: {_QUOTES} ({error}). The row may begin on an earlier line.") from None
                 yield None
 
@@ -177,38 +209,59 @@ class _DelimitedReader:
         return [*row[:width], *[""] * (width - len(row))]
 
 
-class _DelimitedWriter:
-    def __init__(self, path: Path, *, header: Sequence[str], delimiter: str) -> None:
-        self._file = path.open("w", encoding="utf-8", newline="")
-        self._writer = csv.writer(self._file, delimiter=delimiter, lineterminator="\n")
-        self._writer.writerow(header)
+class _LinesReader:
+    """Every line is a text, and a row of one column."""
 
-    def write(self, chunk: Chunk, added: dict[str, list[Cell]]) -> None:
-        for row, *cells in zip(chunk.payload, *added.values(), strict=True):
-            self._writer.writerow([*row, *map(_as_text, cells)])
+    def __init__(self, file: IO[str], *, text_column: str, dialect: Dialect, guesses: list[str]) -> None:
+        self._file, self.columns = file, [text_column]
+        self.dialect, self.guesses, self.schema = dialect, guesses, None
 
-    def close(self) -> None:
-        self._file.close()
+    def chunks(self, size: int) -> Iterator[Chunk]:
+        for part in _parts(((number, line, len(line)) for number, line in enumerate(self._file, 1)), size):
+            texts = [self._text(line) for _, line in part]
+            yield Chunk(
+                numbers=[number for number, _ in part],
+                texts=list(texts),
+                faults=[""] * len(part),
+                raw=texts,
+                payload=[[text] for text in texts],
+            )
+
+    def _text(self, line: str) -> str:
+        line = line.removesuffix("\n")
+        return line.removesuffix("\r") if self.dialect.newline == "\r\n" else line
 
 
 class _JsonLinesReader:
-    def __init__(self, file: IO[str], *, text_column: str) -> None:
-        self._file, self._text = file, text_column
+    def __init__(
+        self, file: IO[str], *, path: Path, text_column: str, dialect: Dialect, guesses: list[str], reserved: frozenset[str]
+    ) -> None:
+        self._file, self._name, self._text, self._reserved = file, shown(path), text_column, reserved
         self.columns: list[str] = []  # each line has its own
-        self.schema = None
+        self.dialect, self.guesses, self.schema = dialect, guesses, None
 
     def chunks(self, size: int) -> Iterator[Chunk]:
-        numbered = ((number, line) for number, line in enumerate(self._file, 1) if line.strip())
-        while part := list(islice(numbered, size)):
+        for part in _parts(self._numbered(), size):
             chunk = Chunk(numbers=[], texts=[], faults=[], raw=[], payload=[])
             for number, line in part:
                 row, text, fault = self._parse(line)
+                if row and not self._reserved.isdisjoint(row):
+                    clash = min(self._reserved & row.keys())
+                    raise DataError(
+                        f"{self._name}:{number}: the input already has a key {clash!r}: rename it, nothing is overwritten."
+                    )
                 chunk.numbers.append(number)
                 chunk.texts.append(text)
                 chunk.faults.append(fault)
-                chunk.raw.append(line.rstrip("\r\n") if row is None else row)
-                chunk.payload.append((line.strip() if row is not None else "{}", row or {}))
+                chunk.raw.append(line if row is None else row)
+                chunk.payload.append((line if row is not None else "{}", row or {}))
             yield chunk
+
+    def _numbered(self) -> Iterator[tuple[int, str, int]]:
+        for number, line in enumerate(self._file, 1):
+            stripped = line.strip(_JSON_SPACE)
+            if stripped:
+                yield number, stripped, len(stripped)
 
     def _parse(self, line: str) -> tuple[dict[str, Any] | None, str | None, str]:
         try:
@@ -224,37 +277,22 @@ class _JsonLinesReader:
         return row, text, ""
 
 
-class _JsonLinesWriter:
-    """Adds keys to the end of each line, whose own characters stay as they are."""
-
-    def __init__(self, path: Path) -> None:
-        self._file = path.open("w", encoding="utf-8", newline="")
-
-    def write(self, chunk: Chunk, added: dict[str, list[Cell]]) -> None:
-        for (line, row), *cells in zip(chunk.payload, *added.values(), strict=True):
-            clash = row.keys() & added.keys()
-            if clash:
-                raise DataError(f"the input already has a key {min(clash)!r}: rename it, nothing is overwritten.")
-            more = json_line(dict(zip(added, cells, strict=True)))
-            self._file.write(f"{line[:-1].rstrip()}, {more[1:]}" if row else more)
-
-    def close(self) -> None:
-        self._file.close()
-
-
 class _ParquetReader:
     def __init__(self, file: IO[bytes], *, path: Path, text_column: str) -> None:
-        self._path = path
-        self._parquet = pq.ParquetFile(file)
+        self._name = shown(path)
+        # Without these two it takes a whole row group into memory.
+        self._parquet = self._opened(file, buffer_size=1 << 20, pre_buffer=False)
         self.schema = self._parquet.schema_arrow
         self.columns = list(self.schema.names)
+        self.dialect = Dialect()
+        self.guesses: list[str] = []
         if len(set(self.columns)) < len(self.columns):
-            raise DataError(f"{path}: expected columns of different names, found {', '.join(self.columns)}.")
+            raise DataError(f"{self._name}: expected columns of different names, found {', '.join(self.columns)}.")
         self._text = self.columns[_position(self.columns, text_column, path=path)]
 
     def chunks(self, size: int) -> Iterator[Chunk]:
         first = 1
-        for batch in self._batches(size):
+        for batch in self._batches(self._fitting(size)):
             cells = batch.column(self._text).to_pylist()
             faults = ["" if isinstance(c, str) else f"expected a string, found {type(c).__name__}" for c in cells]
             yield Chunk(
@@ -266,51 +304,35 @@ class _ParquetReader:
             )
             first += len(cells)
 
+    def _opened(self, file: IO[bytes], **options: Any) -> pq.ParquetFile:
+        try:
+            return pq.ParquetFile(file, **options)
+        except (OSError, pa.ArrowException) as error:
+            raise self._damaged(error) from None
+
+    def _fitting(self, size: int) -> int:
+        """Return how many rows of the mean length make a chunk."""
+        metadata = self._parquet.metadata
+        rows: int = metadata.num_rows
+        size_in_bytes: int = sum(metadata.row_group(group).total_byte_size for group in range(metadata.num_row_groups))
+        return max(1, min(size, CHARACTERS_PER_CHUNK * rows // max(1, size_in_bytes)))
+
     def _batches(self, size: int) -> Iterator[pa.RecordBatch]:
         try:
             yield from self._parquet.iter_batches(batch_size=size)
         except (OSError, pa.ArrowException) as error:
-            raise DataError(f"{self._path}: not a Parquet file that can be read ({str(error).splitlines()[0]}).") from None
+            raise self._damaged(error) from None
 
-
-class _ParquetWriter:
-    def __init__(self, path: Path, *, schema: pa.Schema, added: dict[str, type]) -> None:
-        arrow = {str: pa.string(), float: pa.float64(), bool: pa.bool_()}
-        self._schema = schema
-        for name, kind in added.items():
-            self._schema = self._schema.append(pa.field(name, arrow[kind]))
-        self._writer = pq.ParquetWriter(path, self._schema, compression="zstd")
-
-    def write(self, chunk: Chunk, added: dict[str, list[Cell]]) -> None:
-        cells = [pa.array(column, type=self._schema.field(name).type) for name, column in added.items()]
-        self._writer.write_batch(pa.RecordBatch.from_arrays([*chunk.payload.columns, *cells], schema=self._schema))
-
-    def close(self) -> None:
-        self._writer.close()
-
-
-def json_line(row: Any) -> str:
-    """Return one line of JSON Lines; text stays readable, and lone surrogates stay escaped so that any file can hold it."""
-    line = json.dumps(row, ensure_ascii=False)
-    return (line if line.isascii() or _encodable(line) else json.dumps(row)) + "\n"
-
-
-def _encodable(text: str) -> bool:
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _as_text(cell: Cell) -> str:
-    if isinstance(cell, bool):
-        return "true" if cell else "false"
-    return "" if cell is None else str(cell)
+    def _damaged(self, error: Exception) -> DataError:
+        return DataError(f"{self._name}: not a Parquet file that can be read ({str(error).splitlines()[0]}).")
 
 
 def _position(columns: Sequence[str], text_column: str, *, path: Path) -> int:
     if text_column not in columns:
         names = ", ".join(repr(name) for name in columns) or "none"
-        raise DataError(f"{path}: expected a column {text_column!r}, found {names}; name yours with --text-column.")
+        raise DataError(f"{shown(path)}: expected a column {text_column!r}, found {names}; name yours with --text-column.")
+    if columns.count(text_column) > 1:
+        raise DataError(
+            f"{shown(path)}: expected one column {text_column!r}, found {columns.count(text_column)}; rename the others."
+        )
     return list(columns).index(text_column)

@@ -72,7 +72,7 @@ def test_the_curl_is_answered_as_printed(home, tmp_path):
 
 @pytest.mark.slow
 def test_the_batch_command_scores_every_row(home, tmp_path):
-    (command,) = [block.strip() for block in blocks("sh") if "stance score" in block]
+    (command,) = [block.strip() for block in blocks("sh") if "stance score data/" in block]
     program, name, source, target = command.split()
     assert (program, name) == (".venv/bin/stance", "score")
     run_stance(name, str(ROOT / source), target, home=home, cwd=tmp_path)

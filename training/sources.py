@@ -9,10 +9,12 @@ from pathlib import Path
 import pyarrow as pa
 
 from serving.errors import DataError
-from serving.tables import FORMATS, Chunk, open_table
+from serving.formats import FORMATS as TABLES
+from serving.tables import Chunk, ReadOptions, open_table
 from training.annotations import Export, majority
 from training.tools import Names, Numbered, read_export
 
+FORMATS = {suffix: kind for suffix, kind in TABLES.items() if kind != "lines"}  # plain lines have no label
 MARKS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16", b"\x00\x00\xfe\xff": "UTF-32"}
 
 
@@ -91,7 +93,7 @@ def _counted(counts: Mapping[str, int]) -> str:
 
 
 def _table(path: Path, text_column: str) -> Iterator[Cells]:
-    with open_table(path, text_column=text_column, lenient=True) as reader:
+    with open_table(path, text_column=text_column, options=ReadOptions(lenient=True)) as reader:
         for chunk in reader.chunks(4096):
             for number, fault, cells in zip(chunk.numbers, chunk.faults, _by_column(chunk, reader.columns), strict=True):
                 yield Cells(f"{path}:{number}", cells, fault)
