@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from serving.errors import DataError
 from training.config import read_config
 from training.rows import LabelledRow
-from training.split import group_near_duplicates, split_rows
+from training.split import group_near_duplicates, near_repeats, split_rows
 
 CONFIG = read_config().split
 
@@ -50,6 +50,19 @@ def test_grouping_sees_punctuation_case_and_a_changed_word_through():
     ]
     groups = group_near_duplicates(texts, threshold=0.5)
     assert groups[0] == groups[1] == groups[2] != groups[3]
+
+
+def test_near_repeats_are_those_that_would_be_grouped():
+    known = [
+        "Ministers will meet in Geneva on Monday to discuss the budget.",
+        "The envoy said that the report was a blatant lie.",
+    ]
+    texts = ["THE ENVOY SAID: the report was a blatant lie!", "The envoy left.", "Ministers will meet in Geneva on Monday."]
+    assert near_repeats(texts, known, threshold=0.5) == [1, None, 0]
+    assert near_repeats(texts, [], threshold=0.5) == [None, None, None]
+    for text, like in zip(texts, (1, None, 0), strict=True):
+        groups = group_near_duplicates([text, *known], threshold=0.5)
+        assert [i for i in (0, 1) if groups[i + 1] == groups[0]] == ([] if like is None else [like])
 
 
 def test_one_word_texts_group_with_themselves_only():
