@@ -102,6 +102,17 @@ def predictor(built):
 
 
 @pytest.fixture
+def fresh_settings(monkeypatch):
+    """The settings are read anew in the test, and again after it."""
+    from serving.settings import settings
+
+    settings.cache_clear()
+    yield
+    monkeypatch.undo()
+    settings.cache_clear()
+
+
+@pytest.fixture
 def artifact_copy(built, tmp_path):
     """The shared artifact's files in a folder of the test's own."""
     copy = tmp_path / "artifact"

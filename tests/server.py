@@ -5,11 +5,15 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 
 import httpx
 
+from tests.conftest import ROOT
+
 START_LIMIT_S = 90
+SERVE = [sys.executable, str(ROOT / "stance.py"), "serve", "--port", "{port}"]
 
 
 @contextlib.contextmanager

@@ -1,88 +1,15 @@
-"""The gateway in front of an app of the test's own: what it lets through, what it answers itself, what it makes of failures."""
+"""What the gateway lets through, what it answers itself, what it makes of failures."""
 
 import asyncio
 import json
-import logging
-from types import SimpleNamespace
 
-import bentoml
 import pytest
 
 from serving.batching import QueueFull
-from serving.gateway import Gateway
 from serving.lifecycle import lifecycle
-from serving.schema import PredictResponse
-from serving.settings import settings
+from tests.gateway import GOOD, JSON, Below, call, problem
 
-GOOD = json.dumps({"texts": ["The report is sound."]}).encode()
-JSON = [(b"content-type", b"application/json")]
-
-
-class Below:
-    """What lies behind the gateway: an app that answers GET as it is told, and a service whose method records its texts."""
-
-    def __init__(self, status=200, error=None, answer=None, full=None):
-        self.status, self.error, self.answer, self.full = status, error, answer, full
-        self.texts, self.paths = [], []
-        self.predict = SimpleNamespace(local=self._predict)
-
-    async def __call__(self, scope, receive, send):
-        self.paths.append(scope["path"])
-        if self.error:
-            raise self.error
-        await send({"type": "http.response.start", "status": self.status, "headers": []})
-        await send({"type": "http.response.body", "body": b'{"error": "secret text"}'})
-
-    def refuse_if_full(self):
-        if self.full:
-            raise self.full
-
-    async def _predict(self, texts):
-        self.texts.append(texts)
-        if self.error:
-            raise self.error
-        if self.answer:
-            await self.answer()
-        return PredictResponse(model="stance:test", predictions=[])
-
-
-@pytest.fixture(autouse=True)
-def fresh_settings(monkeypatch):
-    settings.cache_clear()
-    yield
-    monkeypatch.undo()
-    settings.cache_clear()
-
-
-def call(below=None, *, method="POST", path="/predict", body=GOOD, headers=JSON, messages=None, receive=None):
-    """Return status, headers and body of the gateway's answer."""
-    below = below or Below()
-    incoming = messages or [{"type": "http.request", "body": body, "more_body": False}]
-    sent = []
-
-    async def received():
-        if not incoming:
-            await asyncio.sleep(60)
-        return incoming.pop(0)
-
-    async def send(message):
-        sent.append(message)
-
-    scope = {"type": "http", "method": method, "path": path, "headers": list(headers)}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(bentoml, "get_current_service", lambda: below)
-        asyncio.run(Gateway(below)(scope, receive or received, send))
-    found = {name.decode().lower(): value.decode() for name, value in sent[0]["headers"]}
-    return sent[0]["status"], found, b"".join(message.get("body", b"") for message in sent[1:])
-
-
-def problem(answer):
-    status, headers, body = answer
-    assert headers["content-type"] == "application/problem+json"
-    content = json.loads(body)
-    assert content["status"] == status
-    assert set(content) <= {"type", "title", "status", "detail", "errors"}
-    return status, content, headers
+pytestmark = pytest.mark.usefixtures("fresh_settings")
 
 
 def test_a_good_request_reaches_the_service_and_its_answer_the_client():
@@ -182,78 +109,6 @@ def test_a_body_that_does_not_arrive_is_given_up_and_frees_its_place(monkeypatch
     monkeypatch.setenv("STANCE_TIMEOUT_SECONDS", "1")
     assert problem(call(receive=silent))[0] == 408
     assert lifecycle.under_way == 0
-
-
-KEY_HEADERS = [(b"authorization", b"Bearer two"), (b"Authorization", b"bearer one"), (b"x-api-key", b"two")]
-
-
-@pytest.mark.parametrize("header", KEY_HEADERS)
-def test_a_key_opens_the_service(monkeypatch, header):
-    monkeypatch.setenv("STANCE_API_KEYS", "one, two")
-    assert call(headers=[*JSON, header])[0] == 200
-
-
-@pytest.mark.parametrize(
-    "headers",
-    [
-        [],
-        [(b"authorization", b"Bearer three")],
-        [(b"authorization", b"Basic one")],
-        [(b"x-api-key", b"")],
-        [(b"x-api-key", b"on\xff")],
-    ],
-)
-def test_without_a_key_nothing_but_health_answers(monkeypatch, headers):
-    monkeypatch.setenv("STANCE_API_KEYS", "one two")
-    below = Below()
-    for method, path in (("POST", "/predict"), ("GET", "/model"), ("GET", "/metrics"), ("GET", "/nope")):
-        status, _, answered = problem(call(below, method=method, path=path, headers=[*JSON, *headers]))
-        assert (status, answered["www-authenticate"]) == (401, "Bearer")
-    assert below.texts == below.paths == []
-    for path in ("/livez", "/readyz", "/healthz"):
-        assert call(below, method="GET", path=path, headers=headers)[0] == 200
-
-
-def test_keys_come_from_a_file_and_a_file_without_any_is_an_error(monkeypatch, tmp_path):
-    from serving.errors import ConfigError
-
-    file = tmp_path / "keys"
-    file.write_text("first\nsecond\n")
-    monkeypatch.setenv("STANCE_API_KEYS_FILE", str(file))
-    assert call(headers=[*JSON, (b"x-api-key", b"second")])[0] == 200
-    assert problem(call())[0] == 401
-    file.write_text("\n")
-    with pytest.raises(ConfigError, match="expected one API key a line, found none"):
-        call()
-    file.unlink()
-    with pytest.raises(ConfigError, match="cannot be read"):
-        call()
-
-
-@pytest.mark.parametrize("request_", [{}, {"path": "/nope"}, {"method": "GET", "path": "/livez"}, {"body": b"{"}])
-def test_every_answer_has_the_security_headers(request_):
-    _, headers, _ = call(**request_)
-    assert headers["x-content-type-options"] == "nosniff"
-    assert headers["content-security-policy"].startswith("default-src 'none'")
-    assert headers["cache-control"] == "no-store"
-
-
-def test_the_access_log_holds_no_path_that_a_client_made_up(caplog):
-    with caplog.at_level(logging.INFO):
-        call(method="GET", path="/a secret text")
-        call()
-    assert "path=other status=404" in caplog.text
-    assert "path=/predict status=200" in caplog.text
-    assert "secret" not in caplog.text
-
-
-def test_what_clients_make_up_is_no_label_of_a_metric():
-    from prometheus_client import generate_latest
-
-    call(method="GET", path="/made-up")
-    call(method="MADEUP")
-    assert b'stance_requests_total{path="other",status="404"}' in generate_latest()
-    assert b"made" not in generate_latest().lower().replace(b"made of", b"")
 
 
 def test_a_body_of_many_faults_is_answered_with_some():
@@ -360,28 +215,3 @@ def test_a_client_that_leaves_before_its_body_is_not_answered_and_not_computed()
     left = [{"type": "http.request", "body": GOOD[:4], "more_body": True}, {"type": "http.disconnect"}]
     assert call(below, messages=left)[0] == 499
     assert below.texts == []
-
-
-@pytest.mark.parametrize(
-    ("value", "valid"), [("7", True), ("0", False), ("-1", False), ("many", False), ("٣", False), ("1.5", False)]
-)
-def test_a_setting_is_read_from_the_environment_or_refused(monkeypatch, value, valid):
-    from serving.errors import ConfigError
-
-    monkeypatch.setenv("STANCE_TEXTS", value)
-    if valid:
-        assert settings().texts == int(value)
-    else:
-        with pytest.raises(ConfigError, match=f"STANCE_TEXTS: expected .*, found '{value}'."):
-            settings()
-
-
-def test_a_key_is_never_told(monkeypatch):
-    from serving.errors import ConfigError
-
-    monkeypatch.setenv("STANCE_API_KEYS", "hush")
-    assert "hush" not in repr(settings())
-    settings.cache_clear()
-    monkeypatch.setenv("STANCE_LOG_FORMAT", "xml")
-    with pytest.raises(ConfigError, match="STANCE_LOG_FORMAT: expected 'text' or 'json', found 'xml'."):
-        settings()
