@@ -218,7 +218,10 @@ def _warn_guesses(run: _Run, file: File, guesses: list[str]) -> None:
 
 
 def _stat(path: Path) -> tuple[int, int]:
-    found = path.stat()
+    try:
+        found = path.stat()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}).") from None
     return found.st_size, found.st_mtime_ns
 
 
