@@ -18,12 +18,13 @@ import pyarrow as pa
 
 from serving.artifact import sha256_of
 from serving.checkpoint import Checkpoint, Counts, hold, rejects_of
+from serving.chunks import Chunk, ReadOptions
 from serving.errors import DataError, Stopped
 from serving.formats import PIPE, shown
 from serving.pipe import Pipe
 from serving.predictor import DECIMALS, Prediction, Predictor
 from serving.sources import File, find_files, is_many
-from serving.tables import Chunk, ReadOptions, open_table
+from serving.tables import open_table
 from serving.writers import Cell, writer_for
 
 ROWS_PER_CHUNK = 2048

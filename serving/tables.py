@@ -1,7 +1,6 @@
 """Files of rows, read as streams: CSV, TSV, JSON Lines, plain lines and Parquet.
 
-A :class:`Chunk` carries what the file held next to the texts found in it, so that a writer of the same format can put back every
-column as it was and add its own. CSV and JSON Lines go through the standard library, which keeps the exact text of every cell
+CSV and JSON Lines go through the standard library, which keeps the exact text of every cell
 and survives ragged rows; Parquet goes through pyarrow, which keeps every type.
 """
 
@@ -10,67 +9,21 @@ import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import IO, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from serving.chunks import Chunk, Reader, ReadOptions
 from serving.errors import DataError
-from serving.formats import PIPE, ByteStream, Dialect, Format, format_of, open_text, shown, tell_dialect
+from serving.formats import PIPE, ByteStream, Dialect, format_of, open_text, shown, tell_dialect
 
 CHARACTERS_PER_CHUNK = 4_000_000
 """A chunk ends early after so many characters, so that long rows take no more memory than short ones."""
 
 _JSON_SPACE = " \t\r\n"
 _QUOTES = "expected a cell with a quote to stand in quotes, and each quote in it twice; found something else"
-
-
-@dataclass(slots=True)
-class Chunk:
-    """Some rows in input order.
-
-    ``texts[i]`` is the text of row i, or None where ``faults[i]`` says why it has none; ``numbers[i]`` is its line (text
-    formats) or row (Parquet) number in the file, counted from 1; ``raw[i]`` what stood there, for the rejects file;
-    ``payload`` is the reader's own, for the writer of the same format.
-    """
-
-    numbers: list[int]
-    texts: list[str | None]
-    faults: list[str]
-    raw: list[Any]
-    payload: Any
-
-
-@dataclass(frozen=True, slots=True)
-class ReadOptions:
-    """How to read a table where that is not as its name says.
-
-    ``guess`` allows an encoding or a delimiter other than the format's own; ``reserved`` names columns that it must not have. A
-    ``lenient`` reader goes on where a file of text is damaged: bytes that are not of its encoding stand in the cells as lone
-    surrogates (PEP 383), and a line with stray quotes is a row with a fault.
-    """
-
-    format: Format | None = None
-    encoding: str | None = None
-    delimiter: str | None = None
-    guess: bool = False
-    reserved: frozenset[str] = frozenset()
-    lenient: bool = False
-
-
-class Reader(Protocol):
-    """A source of chunks; ``guesses`` tells what of its dialect nothing but the content said."""
-
-    columns: list[str]
-    schema: pa.Schema | None
-    dialect: Dialect
-    guesses: list[str]
-
-    def chunks(self, size: int) -> Iterator[Chunk]:
-        """Yield the rows, ``size`` at a time, fewer where they are long."""
-        ...
 
 
 @contextmanager

@@ -13,8 +13,8 @@ from typing import Any, Protocol
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from serving.chunks import Chunk, Reader
 from serving.formats import DELIMITERS, Format, compress
-from serving.tables import Chunk, Reader
 
 Cell = str | float | bool | None
 

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from serving.chunks import Chunk, ReadOptions
 from serving.errors import DataError
 from serving.formats import FORMATS as TABLES
-from serving.tables import Chunk, ReadOptions, open_table
+from serving.tables import open_table
 from training.annotations import Export, majority
 from training.tools import Names, Numbered, read_export
 
