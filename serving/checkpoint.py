@@ -99,6 +99,9 @@ class Checkpoint:
             _replace(self.folder / MANIFEST, json.dumps(manifest, indent=1))
             self._save()
             return
+        self.progress = Progress.of_json((self.folder / PROGRESS).read_text(encoding="utf-8"))
+        if self.progress.finished and not (self.folder / MANIFEST).exists():
+            return  # killed while it removed this folder: the output is in its place
         committed = json.loads((self.folder / MANIFEST).read_text(encoding="utf-8"))
         for name, value in manifest.items():
             if committed.get(name) != value:
@@ -106,12 +109,11 @@ class Checkpoint:
                     f"{self.folder}: --resume expected the {name} of the run that was cut short ({_short(committed.get(name))}),"
                     f" found another ({_short(value)}); give that one, or delete this folder to begin anew."
                 )
-        self.progress = Progress.of_json((self.folder / PROGRESS).read_text(encoding="utf-8"))
 
     @property
     def recorded(self) -> bool:
         """Whether there is a record of an earlier run, or of this one."""
-        return (self.folder / PROGRESS).exists()
+        return recorded(self.target)
 
     @property
     def anything(self) -> bool:
@@ -183,7 +185,7 @@ class Checkpoint:
         self.close()
         if self._whole_folder:
             shutil.rmtree(self.folder / OUTPUT, ignore_errors=True)
-        for name in (OUTPUT, CHUNKS, REJECTS, f"{MANIFEST}.new", f"{PROGRESS}.new", PROGRESS, MANIFEST, LOCK):
+        for name in (OUTPUT, CHUNKS, REJECTS, f"{MANIFEST}.new", f"{PROGRESS}.new", MANIFEST, PROGRESS, LOCK):
             with suppress(OSError):
                 (self.folder / name).unlink()
         with suppress(OSError):
@@ -228,6 +230,11 @@ def hold(target: Path, *, whole_folder: bool) -> Iterator[Checkpoint]:
 def folder_of(target: Path) -> Path:
     """Return where the committed part of a run stands."""
     return target.with_name(f"{target.name}.partial")
+
+
+def recorded(target: Path) -> bool:
+    """Say whether a run that was cut short left a record of what is committed."""
+    return (folder_of(target) / PROGRESS).exists()
 
 
 def rejects_of(target: Path) -> Path:

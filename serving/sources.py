@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from serving.checkpoint import folder_of, rejects_of
+from serving.checkpoint import folder_of, recorded, rejects_of
 from serving.errors import DataError
 from serving.formats import PIPE, Format, format_named, format_of
 
@@ -56,7 +56,7 @@ def _many(source: Path, target: Path, *, form: str | None, warn: Callable[[str],
     if target == PIPE:
         raise DataError(f"{source}: expected a folder as the output of many files, found stdout.")
     holds = target.is_file() or (target.is_dir() and any(target.iterdir()))
-    if holds and not folder_of(target).is_dir():  # else it may be this run's own, which was killed right after it put it there
+    if holds and not recorded(target):  # else it may be this run's own, which was killed right after it put it there
         raise DataError(
             f"{target}: expected the name of a new folder for the output of many files, found one that holds something."
         )
