@@ -47,7 +47,7 @@ def test_the_bento_requires_what_the_base_install_requires(bento):
 
     wanted = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
     _, path = bento
-    required = (path / "env" / "python" / "requirements.txt").read_text().split()
+    required = (path / "env" / "python" / "requirements.txt").read_text().splitlines()
     assert sorted(line for line in required if "==" not in line) == sorted(wanted)  # BentoML adds itself, exactly
 
 
