@@ -101,6 +101,17 @@ def predictor(built):
     return Predictor.load(built.model.tag)
 
 
+@pytest.fixture(scope="module")
+def server(built, tmp_path_factory):
+    """A client of a real server that serves the shared artifact; ``log`` is the file that the server writes."""
+    from tests.server import SERVE, running
+
+    folder = tmp_path_factory.mktemp("server")
+    with running(SERVE, log=folder / "log", cwd=folder) as client:
+        client.log = folder / "log"
+        yield client
+
+
 @pytest.fixture
 def fresh_settings(monkeypatch):
     """The settings are read anew in the test, and again after it."""

@@ -42,6 +42,19 @@ class Below:
         return PredictResponse(model="stance:test", predictions=[])
 
 
+class Asleep:
+    """An answer that does not come; remembers that it was given up."""
+
+    given_up = False
+
+    async def __call__(self):
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            self.given_up = True
+            raise
+
+
 def call(below=None, *, method="POST", path="/predict", body=GOOD, headers=JSON, messages=None, receive=None):
     """Return status, headers and body of the gateway's answer."""
     below = below or Below()

@@ -13,6 +13,7 @@ import httpx
 from tests.conftest import ROOT
 
 START_LIMIT_S = 90
+SECRET = "a sentence that must never stand in a log"
 SERVE = [sys.executable, str(ROOT / "stance.py"), "serve", "--port", "{port}"]
 
 

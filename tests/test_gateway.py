@@ -7,7 +7,7 @@ import pytest
 
 from serving.batching import QueueFull
 from serving.lifecycle import lifecycle
-from tests.gateway import GOOD, JSON, Below, call, problem
+from tests.gateway import GOOD, JSON, Asleep, Below, call, problem
 
 pytestmark = pytest.mark.usefixtures("fresh_settings")
 
@@ -72,33 +72,17 @@ def test_while_stopping_new_requests_are_refused_and_the_connection_is_closed(mo
 
 
 def test_an_answer_that_takes_too_long_is_given_up(monkeypatch):
-    given_up = []
-
-    async def asleep():
-        try:
-            await asyncio.sleep(60)
-        except asyncio.CancelledError:
-            given_up.append(True)
-            raise
-
+    asleep = Asleep()
     monkeypatch.setenv("STANCE_TIMEOUT_SECONDS", "1")
     assert problem(call(Below(answer=asleep)))[0] == 504
-    assert given_up == [True]
+    assert asleep.given_up
 
 
 def test_a_client_that_leaves_while_it_waits_is_given_up_and_frees_its_place():
-    given_up = []
-
-    async def asleep():
-        try:
-            await asyncio.sleep(60)
-        except asyncio.CancelledError:
-            given_up.append(True)
-            raise
-
+    asleep = Asleep()
     left = [{"type": "http.request", "body": GOOD}, {"type": "http.disconnect"}]
     assert call(Below(answer=asleep), messages=left)[0] == 499
-    assert given_up == [True]
+    assert asleep.given_up
     assert lifecycle.under_way == 0
 
 

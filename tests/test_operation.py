@@ -14,19 +14,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from hypothesis import given
 
-from tests.server import SERVE, running
-
-SECRET = "a sentence that must never stand in a log"
+from tests.server import SECRET, SERVE, running
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def server(built, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("server")
-    with running(SERVE, log=folder / "log", cwd=folder) as client:
-        client.log = folder / "log"
-        yield client
 
 
 @pytest.mark.parametrize("limit", [{"STANCE_CONCURRENT_REQUESTS": "1"}, {"STANCE_QUEUE_SECONDS": "1"}])

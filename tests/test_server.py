@@ -10,18 +10,9 @@ import pytest
 
 from serving.score import Job, score
 from tests.conftest import ODD_TEXTS, ROOT
-from tests.server import SERVE, running
+from tests.server import SECRET, running
 
 TOLERANCE = 0.01
-SECRET = "a sentence that must never stand in a log"
-
-
-@pytest.fixture(scope="module")
-def server(built, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("server")
-    with running(SERVE, log=folder / "log", cwd=folder) as client:
-        client.log = folder / "log"
-        yield client
 
 
 def post(server, body, **headers):
