@@ -11,14 +11,17 @@ import asyncio
 import math
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from typing import TypeVar
 
 import numpy as np
 
 from serving import metrics
+from serving.explanation import Explanation, occlude
 from serving.predictor import TOKENS_PER_BATCH, Prediction, Predictor
 from serving.tokenizer import Encoded
 
@@ -32,6 +35,9 @@ FIRST_TOKENS_A_SECOND = 4096.0
 INLINE_CHARACTERS = 4000
 """Up to so many characters are turned into tokens in the event loop: the hand-over to a thread would cost more."""
 RATE_SMOOTHING = 0.2
+
+Given = TypeVar("Given")
+Tokens = TypeVar("Tokens")
 
 
 class QueueFull(Exception):
@@ -93,13 +99,21 @@ class Batcher:
             DataError: a text is empty or holds nothing but white space.
         """
         self.predictor.check(texts)
-        self._callers += 1
-        try:
-            encoded = await self._encode(texts)
-            logits = await self._answer(self._admit(encoded))
-        finally:
-            self._callers -= 1
-        return self.predictor.predictions(logits, encoded)
+        with self._caller():
+            encoded = await self._tokenised(self.predictor.encode, texts, characters=sum(map(len, texts)))
+            return await self._predictions(encoded)
+
+    async def explain(self, text: str) -> Explanation:
+        """Return what each word of a text does to its prediction; waits and is refused like as many texts.
+
+        Raises:
+            QueueFull: too many tokens wait already.
+            DataError: the text is empty or holds nothing but white space.
+        """
+        self.predictor.check([text])
+        with self._caller():
+            occlusion = await self._tokenised(partial(occlude, self.predictor), text, characters=len(text) ** 2 // 6)
+            return occlusion.explanation(await self._predictions(occlusion.encoded))
 
     def refuse_if_full(self) -> None:
         """Refuse what would have to wait too long behind what is there.
@@ -121,10 +135,21 @@ class Batcher:
         while self._callers:
             await asyncio.sleep(0.05)
 
-    async def _encode(self, texts: Sequence[str]) -> list[Encoded]:
-        if sum(map(len, texts)) <= INLINE_CHARACTERS:
-            return self.predictor.encode(texts)
-        return await asyncio.get_running_loop().run_in_executor(self._tokenise, self.predictor.encode, texts)
+    @contextmanager
+    def _caller(self) -> Iterator[None]:
+        self._callers += 1
+        try:
+            yield
+        finally:
+            self._callers -= 1
+
+    async def _tokenised(self, tokenise: Callable[[Given], Tokens], given: Given, *, characters: int) -> Tokens:
+        if characters <= INLINE_CHARACTERS:
+            return tokenise(given)
+        return await asyncio.get_running_loop().run_in_executor(self._tokenise, tokenise, given)
+
+    async def _predictions(self, encoded: list[Encoded]) -> list[Prediction]:
+        return self.predictor.predictions(await self._answer(self._admit(encoded)), encoded)
 
     def _admit(self, encoded: list[Encoded]) -> _Request:
         tokens = sum(len(item.ids) for item in encoded)

@@ -23,7 +23,7 @@ from serving.batching import QueueFull
 from serving.keys import Keys
 from serving.lifecycle import lifecycle
 from serving.problems import invalid, problem
-from serving.schema import ErrorItem, PredictRequest
+from serving.schema import ErrorItem, ExplainRequest, PredictRequest
 from serving.settings import settings
 
 Scope = MutableMapping[str, Any]
@@ -32,7 +32,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-POST_BODIES: dict[str, type[BaseModel]] = {"/predict": PredictRequest}
+POST_BODIES: dict[str, type[BaseModel]] = {"/predict": PredictRequest, "/explain": ExplainRequest}
 """The body of each call; the service's API method of the path's name answers it."""
 OPEN_PATHS = frozenset({"/livez", "/healthz", "/readyz"})
 """What a supervisor asks, without a key."""

@@ -51,7 +51,7 @@ class Predictor:
         self.manifest = manifest
         self.tag = tag
         self.labels = manifest.label_names
-        self._tokenizer = tokenizer
+        self.tokenizer = tokenizer
         self._compiled = compiled
         self._requests = threading.local()
         self.on_batch: Callable[[int, int], None] = lambda tokens, padded: None
@@ -108,7 +108,7 @@ class Predictor:
 
     def encode(self, texts: Sequence[str]) -> list[Encoded]:
         """Return the token ids of every text, in order."""
-        return self._tokenizer.encode(texts)
+        return self.tokenizer.encode(texts)
 
     def logits(self, encoded: Sequence[Encoded]) -> np.ndarray:
         """Return the head's raw outputs, float32 of shape (texts, labels), in the order given; equal texts are computed once."""

@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from serving.explanation import Explanation
 from serving.predictor import DECIMALS, Prediction
 from serving.settings import settings
 
@@ -67,6 +68,42 @@ class PredictResponse(BaseModel):
 
     model: str
     predictions: list[TextPrediction]
+
+
+class ExplainRequest(BaseModel):
+    """Body of ``POST /explain``."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    text: Text
+
+
+class WordContribution(BaseModel):
+    """One word, where it stands (Python string indices), and what it does: see :class:`serving.explanation.Word`."""
+
+    word: str
+    start: int
+    end: int
+    contribution: float
+
+
+class ExplainResponse(BaseModel):
+    """Answer of ``POST /explain``; :class:`serving.explanation.Explanation` says what each field means."""
+
+    model: str
+    prediction: TextPrediction
+    words: list[WordContribution]
+    words_left_out: int
+
+    @classmethod
+    def of(cls, explanation: Explanation, *, model: str) -> "ExplainResponse":
+        """Return the explanation as it is sent."""
+        words = [
+            WordContribution(word=word.word, start=word.start, end=word.end, contribution=round(word.contribution, DECIMALS))
+            for word in explanation.words
+        ]
+        prediction = TextPrediction.of(explanation.prediction)
+        return cls(model=model, prediction=prediction, words=words, words_left_out=explanation.words_left_out)
 
 
 class ErrorItem(BaseModel):

@@ -23,7 +23,7 @@ from serving.lifecycle import lifecycle
 from serving.openapi import describe
 from serving.predictor import Predictor
 from serving.registry import StoredModel
-from serving.schema import PredictResponse, TextPrediction, Texts
+from serving.schema import ExplainResponse, PredictResponse, Text, TextPrediction, Texts
 from serving.settings import processors, settings
 
 SECONDS_BETWEEN_LOOKS = 1.0
@@ -92,6 +92,12 @@ class StanceService:
             model=batcher.predictor.tag,
             predictions=[TextPrediction.of(prediction) for prediction in predictions],
         )
+
+    @bentoml.api(route="/explain")  # type: ignore[untyped-decorator]
+    async def explain(self, text: Text) -> ExplainResponse:
+        """Return what each word of the text does to its prediction."""
+        batcher = self.batcher
+        return ExplainResponse.of(await batcher.explain(text), model=batcher.predictor.tag)
 
     def refuse_if_full(self) -> None:
         """Refuse what would have to wait too long.

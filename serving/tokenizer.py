@@ -9,6 +9,9 @@ import tokenizers
 
 from serving.errors import ArtifactError
 
+SPECIAL_TOKENS = 2
+"""One before a text's tokens, one behind them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
@@ -45,6 +48,10 @@ class TextTokenizer:
         """Return the ids of every text, in order; a long text keeps its beginning and its closing special token."""
         encodings = self._tokenizer.encode_batch_fast([well_formed(text) for text in texts])
         return [self._cut(encoding.ids) for encoding in encodings]
+
+    def offsets(self, text: str) -> list[tuple[int, int]]:
+        """Return where each token of the whole text starts and ends, in Python string indices, without the special tokens."""
+        return list(self._tokenizer.encode(well_formed(text)).offsets[1:-1])
 
     def _cut(self, ids: list[int]) -> Encoded:
         if len(ids) <= self.max_length:
