@@ -1,4 +1,4 @@
-"""Commands that need nothing but an artifact: predict, score, models, serve. Imports the rest when a command runs."""
+"""Commands that need nothing but an artifact: predict, explain, score, models, serve. Imports the rest when a command runs."""
 
 import json
 import os
@@ -18,6 +18,7 @@ Model = Annotated[str | None, typer.Option("--model", help="Tag of the model; th
 def register(app: typer.Typer) -> None:
     """Add this package's commands to the app."""
     app.command()(predict)
+    app.command()(explain)
     app.command()(score)
     app.add_typer(models, name="models")
     app.command()(serve)
@@ -45,6 +46,31 @@ def predict(
     for prediction in predictor.predict(lines):
         answer = TextPrediction.of(prediction).model_dump()
         typer.echo(json.dumps({**answer, "model": predictor.tag}, ensure_ascii=False))
+
+
+def explain(
+    text: Annotated[str, typer.Argument(help="One text; - reads it from stdin.", metavar="TEXT")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print what POST /explain answers.")] = False,
+    model: Model = None,
+) -> None:
+    """Show what each word does to the stance of a text: how much of the label's probability is lost without it.
+
+    Example: stance explain "The report is a patchwork of lies."
+    """
+    from rich.console import Console
+
+    from serving.explanation import explain
+    from serving.painting import paint
+    from serving.predictor import Predictor
+    from serving.schema import ExplainResponse
+
+    whole = sys.stdin.read() if text == "-" else text
+    predictor = Predictor.load(model)
+    explanation = explain(predictor, whole)
+    if as_json:
+        typer.echo(ExplainResponse.of(explanation, model=predictor.tag).model_dump_json())
+    else:
+        Console(highlight=False, soft_wrap=True).print(paint(whole, explanation))
 
 
 def score(

@@ -23,7 +23,7 @@ from serving.batching import QueueFull
 from serving.keys import Keys
 from serving.lifecycle import lifecycle
 from serving.problems import invalid, problem
-from serving.schema import ErrorItem, ExplainRequest, PredictRequest
+from serving.schema import ClassificationRequest, ErrorItem, ExplainRequest, PredictRequest
 from serving.settings import settings
 
 Scope = MutableMapping[str, Any]
@@ -32,7 +32,11 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-POST_BODIES: dict[str, type[BaseModel]] = {"/predict": PredictRequest, "/explain": ExplainRequest}
+POST_BODIES: dict[str, type[BaseModel]] = {
+    "/predict": PredictRequest,
+    "/explain": ExplainRequest,
+    "/text-classification": ClassificationRequest,
+}
 """The body of each call; the service's API method of the path's name answers it."""
 OPEN_PATHS = frozenset({"/livez", "/healthz", "/readyz"})
 """What a supervisor asks, without a key."""
@@ -71,6 +75,8 @@ class Gateway:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        if (scope["method"], scope["path"]) == ("POST", "/"):  # where huggingface_hub's client, given this server alone, asks
+            scope = {**scope, "path": "/text-classification"}
         path = scope["path"] if scope["path"] in POST_BODIES or scope["path"] in GET_PATHS else "other"
         sent = _Sent(send)
         begun = time.perf_counter()

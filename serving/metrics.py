@@ -1,6 +1,10 @@
 """What the service counts, for Prometheus, beside what BentoML itself tells. No label holds what a client can choose freely."""
 
+from collections.abc import Iterable
+
 from prometheus_client import Counter, Gauge, Histogram
+
+from serving.predictor import Prediction
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
@@ -22,3 +26,10 @@ def count_batch(tokens: int, padded: int) -> None:
     """Count a computed batch: its tokens, and those that it was padded to."""
     TOKENS.inc(tokens)
     PADDING.inc(padded - tokens)
+
+
+def count_predictions(predictions: Iterable[Prediction]) -> None:
+    """Count what was answered: labels and abstentions."""
+    for prediction in predictions:
+        PREDICTIONS.labels(prediction.label).inc()
+        ABSTENTIONS.inc(prediction.abstain)

@@ -1,8 +1,9 @@
 """The HTTP contract as types: what a request may hold and what an answer holds."""
 
-from typing import Annotated, Any
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, RootModel
 
 from serving.explanation import Explanation
 from serving.predictor import DECIMALS, Prediction
@@ -104,6 +105,49 @@ class ExplainResponse(BaseModel):
         ]
         prediction = TextPrediction.of(explanation.prediction)
         return cls(model=model, prediction=prediction, words=words, words_left_out=explanation.words_left_out)
+
+
+class ClassificationParameters(BaseModel):
+    """Parameters of Hugging Face's text-classification task, as far as they fit labels that exclude one another."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    top_k: Annotated[int, Field(ge=1, strict=True, description="so many of the likeliest labels; all by default")] | None = None
+    function_to_apply: Literal["softmax"] | None = None
+
+
+class ClassificationRequest(BaseModel):
+    """Body of ``POST /text-classification``."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    inputs: Texts
+    parameters: ClassificationParameters | None = None
+
+
+class LabelScore(BaseModel):
+    """A label and its probability."""
+
+    label: str
+    score: float
+
+
+class ClassificationResponse(RootModel[list[list[LabelScore]]]):
+    """Answer of ``POST /text-classification``: one list a text, also for a single string; the likeliest label first.
+
+    Source: ``InferenceClient.text_classification`` of huggingface_hub, which returns the first list of the answer.
+    """
+
+    @classmethod
+    def of(cls, predictions: Sequence[Prediction], parameters: ClassificationParameters | None) -> "ClassificationResponse":
+        """Return the predictions as they are sent."""
+        most = parameters.top_k if parameters else None
+        return cls([_scores(prediction)[:most] for prediction in predictions])
+
+
+def _scores(prediction: Prediction) -> list[LabelScore]:
+    ordered = sorted(prediction.probabilities.items(), key=lambda item: -item[1])
+    return [LabelScore(label=label, score=round(probability, DECIMALS)) for label, probability in ordered]
 
 
 class ErrorItem(BaseModel):

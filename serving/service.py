@@ -23,7 +23,15 @@ from serving.lifecycle import lifecycle
 from serving.openapi import describe
 from serving.predictor import Predictor
 from serving.registry import StoredModel
-from serving.schema import ExplainResponse, PredictResponse, Text, TextPrediction, Texts
+from serving.schema import (
+    ClassificationParameters,
+    ClassificationResponse,
+    ExplainResponse,
+    PredictResponse,
+    Text,
+    TextPrediction,
+    Texts,
+)
 from serving.settings import processors, settings
 
 SECONDS_BETWEEN_LOOKS = 1.0
@@ -85,9 +93,7 @@ class StanceService:
         """Return the stance of every text, in order."""
         batcher = self.batcher  # one model for the whole answer, whatever is promoted meanwhile
         predictions = await batcher.predict(texts)
-        for prediction in predictions:
-            metrics.PREDICTIONS.labels(prediction.label).inc()
-            metrics.ABSTENTIONS.inc(prediction.abstain)
+        metrics.count_predictions(predictions)
         return PredictResponse(
             model=batcher.predictor.tag,
             predictions=[TextPrediction.of(prediction) for prediction in predictions],
@@ -98,6 +104,15 @@ class StanceService:
         """Return what each word of the text does to its prediction."""
         batcher = self.batcher
         return ExplainResponse.of(await batcher.explain(text), model=batcher.predictor.tag)
+
+    @bentoml.api(route="/text-classification")  # type: ignore[untyped-decorator]
+    async def text_classification(
+        self, inputs: Texts, parameters: ClassificationParameters | None = None
+    ) -> ClassificationResponse:
+        """Answer Hugging Face's text-classification protocol: every label with its score, likeliest first, a list a text."""
+        predictions = await self.batcher.predict(inputs)
+        metrics.count_predictions(predictions)
+        return ClassificationResponse.of(predictions, parameters)
 
     def refuse_if_full(self) -> None:
         """Refuse what would have to wait too long.
