@@ -8,7 +8,8 @@ import bentoml
 import pytest
 
 from serving.gateway import Gateway
-from serving.schema import PredictResponse
+from serving.predictor import Prediction
+from serving.schema import ClassificationResponse, ExplainResponse, PredictResponse, TextPrediction
 
 GOOD = json.dumps({"texts": ["The report is sound."]}).encode()
 JSON = [(b"content-type", b"application/json")]
@@ -21,6 +22,8 @@ class Below:
         self.status, self.error, self.answer, self.full = status, error, answer, full
         self.texts, self.paths = [], []
         self.predict = SimpleNamespace(local=self._predict)
+        self.explain = SimpleNamespace(local=self._explain)
+        self.text_classification = SimpleNamespace(local=self._text_classification)
 
     async def __call__(self, scope, receive, send):
         self.paths.append(scope["path"])
@@ -40,6 +43,16 @@ class Below:
         if self.answer:
             await self.answer()
         return PredictResponse(model="stance:test", predictions=[])
+
+    async def _explain(self, text):
+        self.texts.append(text)
+        prediction = TextPrediction.of(Prediction("a", 0.7, {"a": 0.7, "b": 0.3}, ("a",), abstain=False, truncated=False))
+        return ExplainResponse(model="stance:test", prediction=prediction, words=[], words_left_out=0)
+
+    async def _text_classification(self, inputs, parameters):
+        self.texts.append(inputs)
+        found = [Prediction("b", 0.7, {"a": 0.3, "b": 0.7}, ("b",), abstain=False, truncated=False) for _ in inputs]
+        return ClassificationResponse.of(found, parameters)
 
 
 class Asleep:

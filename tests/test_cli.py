@@ -15,6 +15,7 @@ COMMANDS = [
     "evaluate",
     "check",
     "predict",
+    "explain",
     "score",
     "serve",
     "models list",

@@ -180,6 +180,74 @@ def test_a_single_string_is_accepted():
     assert call(Below(), body=b'{"texts": "one"}')[0] == 200
 
 
+@pytest.mark.parametrize(
+    ("path", "body", "fields", "message"),
+    [
+        ("/explain", {}, ["text"], "Field required"),
+        ("/explain", {"text": ["x"]}, ["text"], "valid string"),
+        ("/explain", {"text": " "}, ["text"], "not white space"),
+        ("/explain", {"text": "x" * 20_001}, ["text"], "at most 20000 characters"),
+        ("/explain", {"text": "x", "label": "a"}, ["label"], "not permitted"),
+        ("/text-classification", {"texts": "x"}, ["inputs"], "Field required"),
+        ("/text-classification", {"inputs": {"text": "x", "text_pair": "y"}}, ["inputs"], "valid list"),
+        ("/text-classification", {"inputs": ["x", ""]}, ["inputs", 1], "at least 1 character"),
+        ("/text-classification", {"inputs": ["x"] * 257}, ["inputs"], "at most 256 texts"),
+        ("/text-classification", {"inputs": "x", "parameters": {"top_k": 0}}, ["parameters", "top_k"], "greater than"),
+        ("/text-classification", {"inputs": "x", "parameters": {"top_k": "1"}}, ["parameters", "top_k"], "valid integer"),
+        (
+            "/text-classification",
+            {"inputs": "x", "parameters": {"function_to_apply": "sigmoid"}},
+            ["parameters", "function_to_apply"],
+            "'softmax'",
+        ),
+        (
+            "/text-classification",
+            {"inputs": "x", "parameters": {"truncation": True}},
+            ["parameters", "truncation"],
+            "not permitted",
+        ),
+        ("/", {"inputs": 5}, ["inputs"], "valid list"),
+    ],
+)
+def test_each_call_has_a_body_of_its_own(path, body, fields, message):
+    below = Below()
+    status, content, _ = problem(call(below, path=path, body=json.dumps(body).encode()))
+    assert (status, content["errors"][0]["loc"]) == (422, fields)
+    assert message in content["errors"][0]["message"]
+    assert below.texts == []
+
+
+BOTH = [{"label": "b", "score": 0.7}, {"label": "a", "score": 0.3}]
+
+
+@pytest.mark.parametrize("path", ["/text-classification", "/"])
+@pytest.mark.parametrize(
+    ("body", "answer"),
+    [
+        ({"inputs": "x"}, [BOTH]),
+        ({"inputs": ["x"]}, [BOTH]),
+        ({"inputs": ["x", "y"], "parameters": {}}, [BOTH, BOTH]),
+        ({"inputs": "x", "parameters": None}, [BOTH]),
+        ({"inputs": "x", "parameters": {"top_k": None, "function_to_apply": None}}, [BOTH]),
+        ({"inputs": "x", "parameters": {"top_k": 1, "function_to_apply": "softmax"}}, [BOTH[:1]]),
+        ({"inputs": ["x", "y"], "parameters": {"top_k": 9}}, [BOTH, BOTH]),
+    ],
+)
+def test_hugging_faces_protocol_has_a_list_of_scores_for_every_text(path, body, answer):
+    below = Below()
+    status, _, content = call(below, path=path, body=json.dumps(body).encode())
+    assert (status, json.loads(content)) == (200, answer)
+    assert below.texts == [body["inputs"] if isinstance(body["inputs"], list) else [body["inputs"]]]
+
+
+def test_an_explanation_is_asked_for_one_text():
+    below = Below()
+    status, _, content = call(below, path="/explain", body=b'{"text": "x"}')
+    assert status == 200
+    assert set(json.loads(content)) == {"model", "prediction", "words", "words_left_out"}
+    assert below.texts == ["x"]
+
+
 @pytest.mark.parametrize("status", [400, 404, 429, 500, 503, 504])
 def test_errors_from_below_become_problems_without_internals(status):
     found, content, headers = problem(call(Below(status=status), method="GET", path="/model"))

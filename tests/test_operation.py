@@ -190,12 +190,14 @@ def test_no_case_that_follows_from_the_description_gives_5xx(server):
 
     schema = schemathesis.openapi.from_dict(server.get("/docs.json").json())
     schema.config.update(base_url=str(server.base_url))
-    for operation in (found.ok() for found in schema.get_all_operations()):
+    operations = [found.ok() for found in schema.get_all_operations()]
+    posts = sum(operation.method == "post" for operation in operations)
+    for operation in operations:
         takes_input = operation.method == "post"
         for mode in schemathesis.GenerationMode if takes_input else [schemathesis.GenerationMode.POSITIVE]:
             run = given(case=operation.as_strategy(generation_mode=mode))(answered_well)
             hypothesis_settings(
-                max_examples=1500 if takes_input else 20,
+                max_examples=1500 // posts if takes_input else 20,
                 deadline=None,
                 database=None,
                 phases=[Phase.generate],

@@ -3,6 +3,7 @@
 import asyncio
 import csv
 import json
+import subprocess
 import sys
 
 import bentoml
@@ -90,7 +91,7 @@ def test_health_metrics_and_description_answer(server):
     assert "stance_compute_seconds_count" in metrics
     assert 'stance_predictions_total{label="' in metrics
     paths = server.get("/docs.json").json()["paths"]
-    assert {"/predict", "/model", "/livez", "/readyz", "/metrics"} <= set(paths)
+    assert {"/predict", "/explain", "/text-classification", "/model", "/livez", "/readyz", "/metrics"} <= set(paths)
     assert set(paths["/predict"]["post"]["responses"]) == {"200", "401", "408", "413", "415", "422", "429", "500", "503", "504"}
 
 
@@ -100,9 +101,41 @@ def test_bentomls_own_client_works(server, predictor):
     assert answer["predictions"][0]["label"] == predictor.predict(["It is a lie."])[0].label
 
 
+@pytest.mark.parametrize("path", ["/text-classification", "/", ""])
+def test_hugging_faces_own_client_works(server, predictor, monkeypatch, path):
+    from huggingface_hub import InferenceClient, constants
+    from huggingface_hub.errors import HfHubHTTPError
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)  # else it asks nobody, this machine neither
+    url = str(server.base_url).rstrip("/") + path
+    (expected,) = predictor.predict(["It is a lie."])
+    for client in (InferenceClient(model=url), InferenceClient(base_url=url, api_key="none")):
+        scores = client.text_classification("It is a lie.")
+        assert {found.label: found.score for found in scores} == pytest.approx(expected.probabilities, abs=TOLERANCE)
+        assert [found.score for found in scores] == sorted((found.score for found in scores), reverse=True)
+        (best,) = client.text_classification("It is a lie.", top_k=1, function_to_apply="softmax")
+        assert best.label == scores[0].label
+        with pytest.raises(HfHubHTTPError, match="function_to_apply: Input should be 'softmax'"):
+            client.text_classification("It is a lie.", function_to_apply="sigmoid")
+
+
+def test_the_example_of_a_client_runs(server, predictor):
+    from examples.client import TEXTS
+
+    command = [sys.executable, "-m", "examples.client", str(server.base_url).rstrip("/")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    lines = [line.split() for line in done.stdout.splitlines()]
+    expected = predictor.predict(TEXTS)
+    assert [line[0] for line in lines] == [prediction.label for prediction in expected]
+    assert [float(line[1]) for line in lines] == pytest.approx([p.confidence for p in expected], abs=TOLERANCE)
+    assert all(word in text for (_, _, word, _), text in zip(lines, TEXTS, strict=True))
+
+
 def test_logs_hold_no_text(server):
     for body in (json.dumps({"texts": [SECRET]}), json.dumps({"texts": [SECRET, 5]}), json.dumps({"texts": SECRET, SECRET: 1})):
         post(server, body)
+    server.post("/explain", json={"text": SECRET})
+    server.post("/text-classification", json={"inputs": SECRET, "parameters": {SECRET: 1}})
     post(server, SECRET)
     post(server, b"\xef\xbb\xbf" + json.dumps({"texts": [SECRET]}).encode())
     for odd in ("application/x-www-form-urlencoded", "multipart/form-data; boundary=x"):

@@ -1,0 +1,1 @@
+"""Programs that use the service, to copy from: ``python -m examples.NAME``."""
