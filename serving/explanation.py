@@ -95,9 +95,9 @@ def occlude(predictor: Predictor, text: str) -> Occlusion:
 def word_spans(text: str) -> list[tuple[int, int]]:
     """Return start and end of every word, in Python string indices.
 
-    A word is a run of letters, marks and digits (Unicode's categories L, M and N), also across one apostrophe, hyphen or full
-    stop between two of them ("so-called", "don't", "U.N"); an ideograph or kana is a word of its own. Punctuation and emoji are
-    no words.
+    A word is a run of letters, marks and digits (Unicode's categories L, M and N), also across one apostrophe, hyphen, full stop
+    or invisible character between two of them ("so-called", "don't", "U.N"); an ideograph or kana is a word of its own.
+    Punctuation and emoji are no words.
     """
     return [match.span() for match in _WORD.finditer("".join(map(_kind, text)))]
 
@@ -109,4 +109,4 @@ def _kind(character: str) -> str:
         return "i"
     if category[0] in "LMN":
         return "l"
-    return "j" if character in _JOINERS else "-"
+    return "j" if character in _JOINERS or category == "Cf" else "-"

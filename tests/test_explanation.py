@@ -29,7 +29,7 @@ PIECES = [*(text for text in ODD_TEXTS if len(text) < 1000), TEXT, "a-" * 200 + 
         ("Don't trust the so-called “report”.", ["Don't", "trust", "the", "so-called", "report"]),
         ("The U.N. rose 3.5% -- 'again'…", ["The", "U.N", "rose", "3.5", "again"]),
         ("well--known and/or state-", ["well", "known", "and", "or", "state"]),
-        ("cafe\u0301 na\u00efve", ["cafe\u0301", "na\u00efve"]),
+        ("cafe\u0301 na\u00efve soft\u00adly \ufeffx", ["cafe\u0301", "na\u00efve", "soft\u00adly", "x"]),
         ("报告 は 유엔 보고서", ["报", "告", "は", "유엔", "보고서"]),
         ("التقرير كاذب", ["التقرير", "كاذب"]),
         ("हिन्दी 𝔘nicode 🙂 👩‍👧", ["हिन्दी", "𝔘nicode"]),

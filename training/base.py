@@ -117,11 +117,15 @@ def load_encoder(base: BaseModel, *, layers: Sequence[int] | None = None) -> Any
     with quiet():
         try:
             config = AutoConfig.from_pretrained(base.location)
-            pooler = {"add_pooling_layer": False} if config.model_type in ("bert", "mpnet", "roberta", "xlm-roberta") else {}
-            encoder = AutoModel.from_pretrained(base.location, dtype="float32", **pooler)
+            encoder = AutoModel.from_pretrained(base.location, dtype="float32", **without_pooler(config))
         except Exception as error:  # a damaged or foreign model fails in many ways
             raise ConfigError(f"{base.name}: transformers cannot load this base model ({_first_line(error)}).") from None
     return encoder if layers is None else _cut(encoder, base=base, layers=layers)
+
+
+def without_pooler(config: Any) -> dict[str, Any]:
+    """Return what transformers is told so that an encoder of this configuration comes without the pooler, which nothing uses."""
+    return {"add_pooling_layer": False} if config.model_type in ("bert", "mpnet", "roberta", "xlm-roberta") else {}
 
 
 def _cut(encoder: Any, *, base: BaseModel, layers: Sequence[int]) -> Any:
