@@ -1,0 +1,68 @@
+"""What explaining a text costs beside scoring as many texts of its length: the ratio of the times, texts taken in turn.
+
+Example: python -m benchmarks.explain
+"""
+
+import os
+import statistics
+import sys
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+import numpy as np
+
+from benchmarks.machine import describe, save
+from benchmarks.throughput import timed
+from serving.explanation import explain
+from serving.predictor import Predictor
+from training.rows import read_rows
+from training.task import read_task
+
+TEXTS = 40
+ROUNDS = 3
+LONG = 20_000
+"""Characters of the longest text that the service takes; the model reads its beginning."""
+
+
+def main() -> None:
+    """Measure, print and save."""
+    task = read_task()
+    corpus = [row.text for row in read_rows(task.corpus, labels=task.label_names)][:4000]
+    long = [(" ".join(corpus[start:]) + " ")[:LONG] for start in range(0, 400, 2)]
+    predictor = Predictor.load()
+    sentences = [cost(predictor, text, others=corpus) for text in corpus[:TEXTS]]
+    longest = [cost(predictor, text, others=long[3:]) for text in long[:3]]
+    figures = {
+        "model": predictor.tag,
+        "texts": TEXTS,
+        "words_a_text": round(statistics.mean(words for words, _ in sentences), 1),
+        "cost_against_as_many_texts": summary([ratio for _, ratio in sentences]),
+        "long_texts": {
+            "characters": LONG,
+            "words": statistics.median(words for words, _ in longest),
+            "cost_against_as_many_texts": summary([ratio for _, ratio in longest]),
+        },
+    }
+    for key, value in {**describe(), **figures}.items():
+        print(f"{key}: {value}")
+    print(f"wrote {save('explain', figures)}", file=sys.stderr)
+
+
+def cost(predictor: Predictor, text: str, *, others: list[str]) -> tuple[int, float]:
+    """Return how many words a text has, and the seconds of its explanation divided by those of scoring as many texts and one more."""
+    words = len(explain(predictor, text).words)
+    lengths = np.array([len(item.ids) for item in predictor.encode(others)])
+    nearest = np.argsort(np.abs(lengths - len(predictor.encode([text])[0].ids)), kind="stable")[: words + 1]
+    like = [others[index] for index in nearest]
+    pairs = [(timed(lambda: explain(predictor, text)), timed(lambda: predictor.predict(like))) for _ in range(ROUNDS)]
+    explained, scored = (statistics.median(times) for times in zip(*pairs, strict=True))
+    return words, explained / scored
+
+
+def summary(ratios: list[float]) -> dict[str, float]:
+    """Return the median and the largest."""
+    return {"median": round(statistics.median(ratios), 2), "largest": round(max(ratios), 2)}
+
+
+if __name__ == "__main__":
+    main()
