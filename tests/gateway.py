@@ -22,6 +22,8 @@ class Below:
         self.texts, self.paths = [], []
         self.predict = SimpleNamespace(local=self._predict)
 
+    labels = ("for", "against")
+
     async def __call__(self, scope, receive, send):
         self.paths.append(scope["path"])
         if self.error:
