@@ -7,6 +7,7 @@
     |-- DataError           an input file or a row of it cannot be used
     |-- ArtifactError       a model is missing, damaged or of another format
     |-- RegistryError       the model store or the champion pointer cannot answer
+    |-- StoreError          the corrections' database cannot answer
     `-- Stopped             a signal asked a run to end
 """
 
@@ -29,6 +30,10 @@ class ArtifactError(StanceError):
 
 class RegistryError(StanceError):
     """The model store or the champion pointer cannot give what was asked for."""
+
+
+class StoreError(StanceError):
+    """The database of corrections cannot be reached, read or written."""
 
 
 class Stopped(StanceError):

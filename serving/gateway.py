@@ -20,10 +20,11 @@ from starlette.responses import Response
 
 from serving import metrics
 from serving.batching import QueueFull
+from serving.errors import StoreError
 from serving.keys import Keys
 from serving.lifecycle import lifecycle
 from serving.problems import invalid, problem
-from serving.schema import ClassificationRequest, ErrorItem, ExplainRequest, PredictRequest
+from serving.schema import ClassificationRequest, CorrectionRequest, ErrorItem, ExplainRequest, PredictRequest
 from serving.settings import settings
 
 Scope = MutableMapping[str, Any]
@@ -36,8 +37,11 @@ POST_BODIES: dict[str, type[BaseModel]] = {
     "/predict": PredictRequest,
     "/explain": ExplainRequest,
     "/text-classification": ClassificationRequest,
+    "/corrections": CorrectionRequest,
 }
 """The body of each call; the service's API method of the path's name answers it."""
+CREATING = frozenset({"/corrections"})
+"""Calls that are answered with 201."""
 OPEN_PATHS = frozenset({"/livez", "/healthz", "/readyz"})
 """What a supervisor asks, without a key."""
 GET_PATHS = OPEN_PATHS | {"/model", "/metrics", "/docs.json", "/schema.json"}
@@ -129,10 +133,11 @@ class Gateway:
         if [value.split(b";")[0].strip().lower() for value in media_types] != [JSON]:
             return _refuse("media type", problem(415, "expected Content-Type: application/json"))
         try:
-            bentoml.get_current_service().refuse_if_full()  # before anything is spent on the body
+            service = bentoml.get_current_service()
+            service.refuse_if_full()  # before anything is spent on the body
             async with asyncio.timeout(settings().timeout_seconds):
                 body = await _read_body(scope, receive)
-            content = POST_BODIES[scope["path"]].model_validate(json.loads(body))
+            content = POST_BODIES[scope["path"]].model_validate(json.loads(body), context={"labels": service.labels})
         except QueueFull as full:
             return _full(full)
         except TimeoutError:
@@ -144,19 +149,23 @@ class Gateway:
         except (ValueError, RecursionError):
             fault = ErrorItem(loc=[], message="expected JSON in UTF-8")
             return _refuse("invalid", problem(422, f"body: {fault.message}", errors=[fault]))
-        return await self._call(scope["path"].strip("/").replace("-", "_"), content, receive)
+        return await self._call(scope["path"], content, receive)
 
-    async def _call(self, name: str, content: BaseModel, receive: Receive) -> Response:
+    async def _call(self, path: str, content: BaseModel, receive: Receive) -> Response:
         """Return the answer of the service's API method; give it up when the client leaves or the time is over."""
+        name = path.strip("/").replace("-", "_")
         method = getattr(bentoml.get_current_service(), name).local  # the method itself: else BentoML sends another request
         work = asyncio.ensure_future(method(**{field: getattr(content, field) for field in type(content).model_fields}))
         left = asyncio.ensure_future(_gone(receive))
         try:
             await asyncio.wait({work, left}, timeout=settings().timeout_seconds, return_when=asyncio.FIRST_COMPLETED)
             if work.done():
-                return Response(work.result().model_dump_json(), media_type=JSON.decode())
+                status = 201 if path in CREATING else 200
+                return Response(work.result().model_dump_json(), status_code=status, media_type=JSON.decode())
         except QueueFull as full:
             return _full(full)
+        except StoreError:
+            return _refuse("store", problem(503, "Corrections cannot be stored now; try again later. Predictions go on."))
         except Exception as error:
             _log(error)
             return problem(500)

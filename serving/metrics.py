@@ -21,6 +21,8 @@ DROPPED_TEXTS = Counter("stance_dropped_texts_total", "Texts that were not compu
 PREDICTIONS = Counter("stance_predictions_total", "Predictions, by label", ["label"])
 ABSTENTIONS = Counter("stance_abstentions_total", "Predictions that are too unsure to be relied on")
 
+CORRECTIONS = Counter("stance_corrections_total", "Corrections stored, repeats among them")
+
 
 def count_batch(tokens: int, padded: int) -> None:
     """Count a computed batch: its tokens, and those that it was padded to."""

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from serving.gateway import CREATING
 from serving.problems import MEDIA_TYPE
 from serving.schema import Problem
 
@@ -13,7 +14,7 @@ _POST_ERRORS = {
     "422": "The body is not JSON or does not fit the schema",
     "429": "The queue is full",
     "500": "The service failed",
-    "503": "The service is starting or stopping",
+    "503": "The service is starting or stopping, or corrections cannot be stored",
     "504": "The answer took too long",
 }
 
@@ -21,7 +22,7 @@ _POST_ERRORS = {
 def describe(specification: dict[str, Any]) -> dict[str, Any]:
     """Return BentoML's specification with this service's error answers and ``GET /model``."""
     paths = {
-        path: {method: _corrected(operation) if method == "post" else operation for method, operation in item.items()}
+        path: {method: _corrected(path, operation) if method == "post" else operation for method, operation in item.items()}
         for path, item in specification["paths"].items()
     }
     paths["/model"] = {"get": _show_model()}
@@ -30,10 +31,10 @@ def describe(specification: dict[str, Any]) -> dict[str, Any]:
     return {**specification, "paths": paths, "components": {**specification.get("components", {}), "schemas": schemas}}
 
 
-def _corrected(operation: dict[str, Any]) -> dict[str, Any]:
-    kept = {status: answer for status, answer in operation["responses"].items() if str(status).startswith("2")}
+def _corrected(path: str, operation: dict[str, Any]) -> dict[str, Any]:
+    answer = next(answer for status, answer in operation["responses"].items() if str(status).startswith("2"))
     errors = {status: _problem(description) for status, description in _POST_ERRORS.items()}
-    return {**operation, "responses": {**kept, **errors}}
+    return {**operation, "responses": {"201" if path in CREATING else "200": answer, **errors}}
 
 
 def _problem(description: str) -> dict[str, Any]:

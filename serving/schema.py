@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, RootModel
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, RootModel, ValidationInfo
 
 from serving.explanation import Explanation
 from serving.predictor import DECIMALS, Prediction
@@ -148,6 +148,41 @@ class ClassificationResponse(RootModel[list[list[LabelScore]]]):
 def _scores(prediction: Prediction) -> list[LabelScore]:
     ordered = sorted(prediction.probabilities.items(), key=lambda item: -item[1])
     return [LabelScore(label=label, score=round(probability, DECIMALS)) for label, probability in ordered]
+
+
+def _no_null(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("expected no null character, which PostgreSQL cannot store")
+    return text
+
+
+def _known_label(label: str, info: ValidationInfo) -> str:
+    labels = (info.context or {}).get("labels", ())
+    if label not in labels:
+        raise ValueError(f"expected one of {', '.join(labels)}")
+    return label
+
+
+Name = Annotated[str, Field(min_length=1, max_length=200, strict=True), AfterValidator(_no_null)]
+KnownLabel = Annotated[str, Field(strict=True), AfterValidator(_known_label)]
+
+
+class CorrectionRequest(BaseModel):
+    """Body of ``POST /corrections``; to be validated with the served model's ``labels`` as context."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    text: Annotated[Text, AfterValidator(_no_null)]
+    label: Annotated[KnownLabel, Field(description="what the text's label should be")]
+    model: Annotated[Name, Field(description="tag of the model that predicted, as its answer names it")]
+    predicted: Annotated[KnownLabel, Field(description="the label that it predicted")]
+    annotator: Annotated[Name, Field(description="who says so: a name, or better a pseudonym")] | None = None
+
+
+class CorrectionResponse(BaseModel):
+    """Answer of ``POST /corrections``: the same correction always has the same id, and is stored once."""
+
+    id: str
 
 
 class ErrorItem(BaseModel):

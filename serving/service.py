@@ -19,6 +19,7 @@ from serving import artifact, logs, metrics, registry
 from serving.batching import Batcher
 from serving.errors import StanceError
 from serving.gateway import Gateway
+from serving.inbox import Inbox
 from serving.lifecycle import lifecycle
 from serving.openapi import describe
 from serving.predictor import Predictor
@@ -26,7 +27,10 @@ from serving.registry import StoredModel
 from serving.schema import (
     ClassificationParameters,
     ClassificationResponse,
+    CorrectionResponse,
     ExplainResponse,
+    KnownLabel,
+    Name,
     PredictResponse,
     Text,
     TextPrediction,
@@ -75,6 +79,7 @@ class StanceService:
     def __init__(self) -> None:
         """Load and verify the artifact; the service is ready when this returns."""
         self._use(registry.served())
+        self._inbox = Inbox()
 
     @bentoml.on_startup  # type: ignore[untyped-decorator]
     async def start(self) -> None:
@@ -87,6 +92,7 @@ class StanceService:
         """Follow no more, and end the threads."""
         self._following.cancel()
         self.batcher.close()
+        self._inbox.close()
 
     @bentoml.api(route="/predict")  # type: ignore[untyped-decorator]
     async def predict(self, texts: Texts) -> PredictResponse:
@@ -113,6 +119,24 @@ class StanceService:
         predictions = await self.batcher.predict(inputs)
         metrics.count_predictions(predictions)
         return ClassificationResponse.of(predictions, parameters)
+
+    @bentoml.api(route="/corrections")  # type: ignore[untyped-decorator]
+    async def corrections(
+        self, text: Text, label: KnownLabel, model: Name, predicted: KnownLabel, annotator: Name | None = None
+    ) -> CorrectionResponse:
+        """Store what the label of a text should be, for retraining; the same again is stored once."""
+        from serving.corrections import Correction
+
+        task = self.batcher.predictor.manifest.task
+        correction = Correction(task, text=text, label=label, model=model, predicted=predicted, annotator=annotator or "")
+        stored = await self._inbox.add(correction)
+        metrics.CORRECTIONS.inc()
+        return CorrectionResponse(id=stored)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels of the model that is served."""
+        return self.batcher.predictor.labels
 
     def refuse_if_full(self) -> None:
         """Refuse what would have to wait too long.

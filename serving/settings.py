@@ -2,6 +2,7 @@
 
 import os
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -31,6 +32,10 @@ class Settings(BaseSettings):
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
     api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = ()
     api_keys_file: Path | None = None
+    corrections_url: SecretStr | None = None
+    monitor: bool = False
+    monitor_key: SecretStr | None = None
+    monitor_folder: Path | None = None
 
     @field_validator("*", mode="before")
     @classmethod
@@ -45,6 +50,12 @@ class Settings(BaseSettings):
     def _listed(cls, value: Any) -> Any:
         """Divide at commas and white space."""
         return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
+
+    @field_validator("corrections_url")
+    @classmethod
+    def _database(cls, value: SecretStr | None) -> SecretStr | None:
+        """Refuse what is no database that corrections can be stored in; ``postgres://`` is ``postgresql+psycopg://``."""
+        return SecretStr(_database_url(value.get_secret_value())) if value else None
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -68,6 +79,23 @@ def _keys_of(path: Path | None) -> list[str]:
     return keys
 
 
+def _database_url(value: str) -> str:
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    names = {"sqlite": "sqlite", "postgres": "postgresql+psycopg", "postgresql": "postgresql+psycopg"}
+    try:
+        url = make_url(value)
+    except ArgumentError:
+        raise ValueError("sqlite:///FILE or postgresql://USER:PASSWORD@HOST/DATABASE") from None
+    name = names.get(url.drivername, url.drivername)
+    if name not in names.values() or not url.database:
+        raise ValueError("sqlite:///FILE or postgresql://USER:PASSWORD@HOST/DATABASE")
+    if name != "sqlite" and find_spec("psycopg") is None:
+        raise ValueError("the package psycopg for PostgreSQL: pip install '.[postgres]'")
+    return url.set(drivername=name).render_as_string(hide_password=False)
+
+
 @cache
 def settings() -> Settings:
     """Return the settings of this process.
@@ -81,7 +109,8 @@ def settings() -> Settings:
         fault = error.errors(include_url=False)[0]
         variable = f"{PREFIX}{'_'.join(map(str, fault['loc'][:1])).upper()}"
         message = fault["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
-        found = "" if "KEY" in variable else f", found {os.environ.get(variable, '')!r}"
+        secret = variable.endswith(("KEY", "KEYS", "URL"))
+        found = "" if secret else f", found {os.environ.get(variable, '')!r}"
         raise ConfigError(f"{variable}: expected {message.removeprefix('expected ')}{found}.") from None
 
 

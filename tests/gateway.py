@@ -25,6 +25,8 @@ class Below:
         self.explain = SimpleNamespace(local=self._explain)
         self.text_classification = SimpleNamespace(local=self._text_classification)
 
+    labels = ("for", "against")
+
     async def __call__(self, scope, receive, send):
         self.paths.append(scope["path"])
         if self.error:
