@@ -20,10 +20,11 @@ from starlette.responses import Response
 
 from serving import metrics
 from serving.batching import QueueFull
+from serving.errors import DataError
 from serving.keys import Keys
 from serving.lifecycle import lifecycle
 from serving.problems import invalid, problem
-from serving.schema import ErrorItem, PredictRequest
+from serving.schema import AnalyzeRequest, ErrorItem, PredictRequest
 from serving.settings import settings
 
 Scope = MutableMapping[str, Any]
@@ -32,7 +33,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-POST_BODIES: dict[str, type[BaseModel]] = {"/predict": PredictRequest}
+POST_BODIES: dict[str, type[BaseModel]] = {"/predict": PredictRequest, "/analyze": AnalyzeRequest}
 """The body of each call; the service's API method of the path's name answers it."""
 OPEN_PATHS = frozenset({"/livez", "/healthz", "/readyz"})
 """What a supervisor asks, without a key."""
@@ -151,6 +152,8 @@ class Gateway:
                 return Response(work.result().model_dump_json(), media_type=JSON.decode())
         except QueueFull as full:
             return _full(full)
+        except DataError as error:
+            return _refuse("invalid", problem(422, str(error), errors=[ErrorItem(loc=[], message=str(error))]))
         except Exception as error:
             _log(error)
             return problem(500)

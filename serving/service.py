@@ -4,6 +4,9 @@ import asyncio
 import contextlib
 import logging
 import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
 
@@ -15,15 +18,15 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from serving import artifact, logs, metrics, registry
-from serving.batching import Batcher
+from serving import article, artifact, logs, metrics, registry
+from serving.batching import INLINE_CHARACTERS, Batcher
 from serving.errors import StanceError
 from serving.gateway import Gateway
 from serving.lifecycle import lifecycle
 from serving.openapi import describe
-from serving.predictor import Predictor
+from serving.predictor import Prediction, Predictor
 from serving.registry import StoredModel
-from serving.schema import PredictResponse, TextPrediction, Texts
+from serving.schema import AnalyzeResponse, Article, PredictResponse, TextPrediction, Texts
 from serving.settings import processors, settings
 
 SECONDS_BETWEEN_LOOKS = 1.0
@@ -67,6 +70,9 @@ class StanceService:
     def __init__(self) -> None:
         """Load and verify the artifact; the service is ready when this returns."""
         self._use(registry.served())
+        self._reading = ThreadPoolExecutor(
+            1, "stance-read"
+        )  # one: reading a long article is Python's work, which shares no cores
 
     @bentoml.on_startup  # type: ignore[untyped-decorator]
     async def start(self) -> None:
@@ -79,19 +85,35 @@ class StanceService:
         """Follow no more, and end the threads."""
         self._following.cancel()
         self.batcher.close()
+        self._reading.shutdown(wait=False)
 
     @bentoml.api(route="/predict")  # type: ignore[untyped-decorator]
     async def predict(self, texts: Texts) -> PredictResponse:
         """Return the stance of every text, in order."""
         batcher = self.batcher  # one model for the whole answer, whatever is promoted meanwhile
         predictions = await batcher.predict(texts)
-        for prediction in predictions:
-            metrics.PREDICTIONS.labels(prediction.label).inc()
-            metrics.ABSTENTIONS.inc(prediction.abstain)
+        _count(predictions)
         return PredictResponse(
             model=batcher.predictor.tag,
             predictions=[TextPrediction.of(prediction) for prediction in predictions],
         )
+
+    @bentoml.api(route="/analyze")  # type: ignore[untyped-decorator]
+    async def analyze(self, text: Article) -> AnalyzeResponse:
+        """Return the sentences of an article, who voices each, its stance, and the sum of it.
+
+        Raises:
+            DataError: it has too many sentences.
+        """
+        batcher = self.batcher
+        most = settings().article_sentences
+        if len(text) <= INLINE_CHARACTERS:
+            sentences = article.read(text, most=most)
+        else:
+            sentences = await asyncio.get_running_loop().run_in_executor(self._reading, partial(article.read, text, most=most))
+        predictions = await article.score(batcher, sentences)
+        _count(predictions)
+        return article.answer(sentences, predictions, model=batcher.predictor.tag)
 
     def refuse_if_full(self) -> None:
         """Refuse what would have to wait too long.
@@ -140,6 +162,12 @@ class StanceService:
                     logger.info("serving %s", model.tag)
                     await before.drained()
                     before.close()
+
+
+def _count(predictions: Sequence[Prediction]) -> None:
+    for prediction in predictions:
+        metrics.PREDICTIONS.labels(prediction.label).inc()
+        metrics.ABSTENTIONS.inc(prediction.abstain)
 
 
 if settings().cors_origins:
