@@ -20,11 +20,11 @@ from starlette.responses import Response
 
 from serving import metrics
 from serving.batching import QueueFull
-from serving.errors import StoreError
+from serving.errors import DataError, StoreError
 from serving.keys import Keys
 from serving.lifecycle import lifecycle
 from serving.problems import invalid, problem
-from serving.schema import ClassificationRequest, CorrectionRequest, ErrorItem, ExplainRequest, PredictRequest
+from serving.schema import AnalyzeRequest, ClassificationRequest, CorrectionRequest, ErrorItem, ExplainRequest, PredictRequest
 from serving.settings import settings
 
 Scope = MutableMapping[str, Any]
@@ -35,6 +35,7 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 POST_BODIES: dict[str, type[BaseModel]] = {
     "/predict": PredictRequest,
+    "/analyze": AnalyzeRequest,
     "/explain": ExplainRequest,
     "/text-classification": ClassificationRequest,
     "/corrections": CorrectionRequest,
@@ -166,6 +167,8 @@ class Gateway:
             return _full(full)
         except StoreError:
             return _refuse("store", problem(503, "Corrections cannot be stored now; try again later. Predictions go on."))
+        except DataError as error:
+            return _refuse("invalid", problem(422, str(error), errors=[ErrorItem(loc=[], message=str(error))]))
         except Exception as error:
             _log(error)
             return problem(500)

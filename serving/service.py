@@ -4,6 +4,8 @@ import asyncio
 import contextlib
 import logging
 import os
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
 
@@ -15,8 +17,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from serving import artifact, logs, metrics, registry
-from serving.batching import Batcher
+from serving import article, artifact, logs, metrics, registry
+from serving.batching import INLINE_CHARACTERS, Batcher
 from serving.errors import StanceError
 from serving.gateway import Gateway
 from serving.inbox import Inbox
@@ -25,6 +27,8 @@ from serving.openapi import describe
 from serving.predictor import Predictor
 from serving.registry import StoredModel
 from serving.schema import (
+    AnalyzeResponse,
+    Article,
     ClassificationParameters,
     ClassificationResponse,
     CorrectionResponse,
@@ -80,6 +84,9 @@ class StanceService:
         """Load and verify the artifact; the service is ready when this returns."""
         self._use(registry.served())
         self._inbox = Inbox()
+        self._reading = ThreadPoolExecutor(
+            1, "stance-read"
+        )  # one: reading a long article is Python's work, which shares no cores
 
     @bentoml.on_startup  # type: ignore[untyped-decorator]
     async def start(self) -> None:
@@ -93,6 +100,7 @@ class StanceService:
         self._following.cancel()
         self.batcher.close()
         self._inbox.close()
+        self._reading.shutdown(wait=False)
 
     @bentoml.api(route="/predict")  # type: ignore[untyped-decorator]
     async def predict(self, texts: Texts) -> PredictResponse:
@@ -137,6 +145,23 @@ class StanceService:
     def labels(self) -> tuple[str, ...]:
         """The labels of the model that is served."""
         return self.batcher.predictor.labels
+
+    @bentoml.api(route="/analyze")  # type: ignore[untyped-decorator]
+    async def analyze(self, text: Article) -> AnalyzeResponse:
+        """Return the sentences of an article, who voices each, its stance, and the sum of it.
+
+        Raises:
+            DataError: it has too many sentences.
+        """
+        batcher = self.batcher
+        most = settings().article_sentences
+        if len(text) <= INLINE_CHARACTERS:
+            sentences = article.read(text, most=most)
+        else:
+            sentences = await asyncio.get_running_loop().run_in_executor(self._reading, partial(article.read, text, most=most))
+        predictions = await article.score(batcher, sentences)
+        metrics.count_predictions(predictions)
+        return article.answer(sentences, predictions, model=batcher.predictor.tag)
 
     def refuse_if_full(self) -> None:
         """Refuse what would have to wait too long.

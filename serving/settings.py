@@ -22,6 +22,8 @@ class Settings(BaseSettings):
 
     texts: Count = 256
     text_characters: Count = 20_000
+    article_characters: Count = 1_000_000
+    article_sentences: Count = 10_000
     body_bytes: Count = 2 * 1024 * 1024
     concurrent_requests: Count = 512
     queue_seconds: Count = 10
