@@ -18,12 +18,12 @@ import bentoml
 from pydantic import BaseModel, ValidationError
 from starlette.responses import Response
 
-from serving import metrics
+from serving import metrics, ui
 from serving.batching import QueueFull
 from serving.errors import DataError, StoreError
 from serving.keys import Keys
 from serving.lifecycle import lifecycle
-from serving.problems import invalid, problem
+from serving.problems import MEDIA_TYPE, invalid, problem
 from serving.schema import AnalyzeRequest, ClassificationRequest, CorrectionRequest, ErrorItem, ExplainRequest, PredictRequest
 from serving.settings import settings
 
@@ -39,13 +39,14 @@ POST_BODIES: dict[str, type[BaseModel]] = {
     "/explain": ExplainRequest,
     "/text-classification": ClassificationRequest,
     "/corrections": CorrectionRequest,
+    ui.PATH: ui.Form,
 }
-"""The body of each call; the service's API method of the path's name answers it."""
+"""The body of each call; the service's API method of the path's name answers it, and ``analyze`` the page's form."""
 CREATING = frozenset({"/corrections"})
 """Calls that are answered with 201."""
 OPEN_PATHS = frozenset({"/livez", "/healthz", "/readyz"})
 """What a supervisor asks, without a key."""
-GET_PATHS = OPEN_PATHS | {"/model", "/metrics", "/docs.json", "/schema.json"}
+GET_PATHS = OPEN_PATHS | ui.PATHS | {"/model", "/metrics", "/docs.json", "/schema.json"}
 JSON = b"application/json"
 CLIENT_LEFT = 499
 """The status, in logs and metrics, of a request whose client did not wait for its answer; nginx's custom."""
@@ -82,7 +83,7 @@ class Gateway:
             return
         if (scope["method"], scope["path"]) == ("POST", "/"):  # where huggingface_hub's client, given this server alone, asks
             scope = {**scope, "path": "/text-classification"}
-        path = scope["path"] if scope["path"] in POST_BODIES or scope["path"] in GET_PATHS else "other"
+        path = scope["path"] if scope["path"] in POST_BODIES or scope["path"] in GET_PATHS - ui.ASSETS else "other"
         sent = _Sent(send)
         begun = time.perf_counter()
         try:
@@ -97,15 +98,16 @@ class Gateway:
 
     async def _serve(self, scope: Scope, receive: Receive, send: "_Sent") -> None:
         path, method = scope["path"], scope["method"]
-        if path not in OPEN_PATHS and not self._keys.admit(scope["headers"]):
-            await _refuse("key", problem(401, headers={"WWW-Authenticate": "Bearer"}))(scope, receive, send)
-        elif path in POST_BODIES:
+        if path not in OPEN_PATHS | ui.PATHS and not self._keys.admit(scope["headers"]):  # the page's form holds its key in the body
+            await _no_key()(scope, receive, send)
+        elif path in POST_BODIES and not (path in GET_PATHS and method in ("GET", "HEAD")):
             if method != "POST":
-                await _refuse("method", problem(405, headers={"Allow": "POST"}))(scope, receive, send)
+                allowed = "GET, HEAD, POST" if path in GET_PATHS else "POST"
+                await _refuse("method", problem(405, headers={"Allow": allowed}))(scope, receive, send)
             elif lifecycle.draining:
-                await _refuse("stopping", problem(503, headers={"Connection": "close"}))(scope, receive, send)
+                await _as_asked(path, _refuse("stopping", problem(503, headers={"Connection": "close"})))(scope, receive, send)
             elif lifecycle.under_way >= settings().concurrent_requests:
-                await _refuse("concurrency", problem(429))(scope, receive, send)
+                await _as_asked(path, _refuse("concurrency", problem(429)))(scope, receive, send)
             else:
                 await self._counted(scope, receive, send)
         elif path in GET_PATHS:
@@ -122,7 +124,7 @@ class Gateway:
         lifecycle.under_way += 1
         try:
             answer = await self._post(scope, receive)
-            await answer(scope, receive, send)
+            await _as_asked(scope["path"], answer)(scope, receive, send)
         except Disconnected:
             # Nobody reads it, but BentoML's timeout waits for an answer, and would keep the server from ending.
             await Response(status_code=CLIENT_LEFT)(scope, receive, send)
@@ -131,14 +133,17 @@ class Gateway:
 
     async def _post(self, scope: Scope, receive: Receive) -> Response:
         media_types = [value for name, value in scope["headers"] if name.lower() == b"content-type"]
-        if [value.split(b";")[0].strip().lower() for value in media_types] != [JSON]:
-            return _refuse("media type", problem(415, "expected Content-Type: application/json"))
+        form = scope["path"] == ui.PATH
+        expected = ui.FORM if form else JSON
+        if [value.split(b";")[0].strip().lower() for value in media_types] != [expected]:
+            return _refuse("media type", problem(415, f"expected Content-Type: {expected.decode()}"))
         try:
             service = bentoml.get_current_service()
             service.refuse_if_full()  # before anything is spent on the body
             async with asyncio.timeout(settings().timeout_seconds):
                 body = await _read_body(scope, receive)
-            content = POST_BODIES[scope["path"]].model_validate(json.loads(body), context={"labels": service.labels})
+            sent = ui.fields(body) if form else json.loads(body)
+            content = POST_BODIES[scope["path"]].model_validate(sent, context={"labels": service.labels})
         except QueueFull as full:
             return _full(full)
         except TimeoutError:
@@ -148,9 +153,15 @@ class Gateway:
         except ValidationError as error:
             return _refuse("invalid", invalid(error))
         except (ValueError, RecursionError):
-            fault = ErrorItem(loc=[], message="expected JSON in UTF-8")
+            fault = ErrorItem(loc=[], message=f"expected {'a form' if form else 'JSON'} in UTF-8")
             return _refuse("invalid", problem(422, f"body: {fault.message}", errors=[fault]))
-        return await self._call(scope["path"], content, receive)
+        return await (self._form(content, receive) if isinstance(content, ui.Form) else self._call(scope["path"], content, receive))
+
+    async def _form(self, form: ui.Form, receive: Receive) -> Response:
+        """Return the answer to the page's form: what ``POST /analyze`` answers to its text, as a page or a file."""
+        admitted = self._keys.admit([(b"x-api-key", form.key.encode())])
+        answer = await self._call("/analyze", AnalyzeRequest(text=form.text), receive) if admitted else _no_key()
+        return await asyncio.to_thread(ui.answered, answer, form)  # a page of thousands of sentences takes a while to write
 
     async def _call(self, path: str, content: BaseModel, receive: Receive) -> Response:
         """Return the answer of the service's API method; give it up when the client leaves or the time is over."""
@@ -222,6 +233,15 @@ def _refuse(reason: str, answer: Response) -> Response:
     """Count why a request is refused; return its answer."""
     metrics.REJECTIONS.labels(reason).inc()
     return answer
+
+
+def _no_key() -> Response:
+    return _refuse("key", problem(401, headers={"WWW-Authenticate": "Bearer"}))
+
+
+def _as_asked(path: str, answer: Response) -> Response:
+    """Return a refusal of the page's form as the page, any other answer as it is."""
+    return ui.refused(answer) if path == ui.PATH and answer.media_type == MEDIA_TYPE else answer
 
 
 def _full(error: QueueFull) -> Response:

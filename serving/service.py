@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from serving import article, artifact, logs, metrics, registry
+from serving import article, artifact, logs, metrics, registry, ui
 from serving.batching import INLINE_CHARACTERS, Batcher
 from serving.errors import StanceError
 from serving.gateway import Gateway
@@ -64,7 +64,9 @@ async def show_metrics(_: Request) -> Response:
     return Response(client.generate_latest(), media_type=client.CONTENT_TYPE_LATEST)
 
 
-pages = Starlette(routes=[Route("/model", show_model), Route("/docs.json", show_openapi), Route("/metrics", show_metrics)])
+pages = Starlette(
+    routes=[Route("/model", show_model), Route("/docs.json", show_openapi), Route("/metrics", show_metrics), *ui.ROUTES]
+)
 
 
 @bentoml.asgi_app(pages, path="/")
