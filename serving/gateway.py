@@ -83,7 +83,8 @@ class Gateway:
             return
         if (scope["method"], scope["path"]) == ("POST", "/"):  # where huggingface_hub's client, given this server alone, asks
             scope = {**scope, "path": "/text-classification"}
-        path = scope["path"] if scope["path"] in POST_BODIES or scope["path"] in GET_PATHS - ui.ASSETS else "other"
+        path = ui.PATH if scope["path"] in ui.ASSETS else scope["path"]
+        path = path if path in POST_BODIES or path in GET_PATHS else "other"
         sent = _Sent(send)
         begun = time.perf_counter()
         try:

@@ -3,6 +3,8 @@
 import json
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -110,6 +112,15 @@ def server(built, tmp_path_factory):
     with running(SERVE, log=folder / "log", cwd=folder) as client:
         client.log = folder / "log"
         yield client
+
+
+@pytest.fixture(scope="session")
+def champion_home(tmp_path_factory):
+    """A store that holds the ready champion, as `make serve` puts it there."""
+    home = tmp_path_factory.mktemp("champion")
+    command = [sys.executable, str(ROOT / "stance.py"), "models", "import", str(ROOT / "models" / "champion.bentomodel"), "--promote"]
+    subprocess.run(command, env={**os.environ, "BENTOML_HOME": str(home)}, check=True, capture_output=True)
+    return home
 
 
 @pytest.fixture

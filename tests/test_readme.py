@@ -16,12 +16,9 @@ from tests.server import running
 CHAMPION = ROOT / "models" / "champion.bentomodel"
 
 
-@pytest.fixture(scope="module")
-def home(tmp_path_factory):
-    """A store that holds the ready champion, as `make serve` puts it there."""
-    home = tmp_path_factory.mktemp("champion")
-    run_stance("models", "import", str(CHAMPION), "--promote", home=home)
-    return home
+@pytest.fixture
+def home(champion_home):
+    return champion_home
 
 
 def run_stance(*arguments, home, cwd=ROOT):

@@ -21,9 +21,10 @@ export class Results {
   #details;
   #announce;
   #view = element("div", { class: "view" });
-  #count = element("p", { class: "hint", "aria-hidden": "true" });
+  #count = element("p", { class: "hint" });
   #asText;
   #marks = new Map();
+  #notes;
   #shown = [];
   #current = null;
   #held = false;
@@ -34,6 +35,7 @@ export class Results {
     this.#items = items;
     this.#text = text;
     this.#announce = announce;
+    this.#notes = notes;
     this.#noun = text === null ? "Row" : "Sentence";
     this.#asText = text !== null;
     this.#filters = new Filters(items, () => this.#filter());
@@ -42,8 +44,7 @@ export class Results {
     this.#listen();
     const again = element("button", { type: "button", click: leave }, text === null ? "Another file" : "Another text");
     place.replaceChildren(
-      element("div", { class: "results-top" }, element("h1", { id: "results-title" }, this.#title(model)), element("div", { class: "actions" }, again, ...downloads)),
-      ...notes.map((note) => element("p", { class: "hint" }, note)),
+      element("div", { class: "results-top" }, element("h1", { id: "results-title" }, this.#title()), element("div", { class: "actions" }, again, ...downloads)),
       ...this.#filters.controls({ holders: text !== null }),
       element("div", { class: "view-top" }, this.#count, ...(text === null ? [] : [this.#viewChoice()])),
       element("div", { class: "reading" }, this.#view, this.#details.panel),
@@ -95,7 +96,7 @@ export class Results {
     const drawn = Math.min(this.#shown.length, this.#asText ? Infinity : MOST_ROWS);
     const more = drawn < this.#shown.length ? `, the first ${drawn} of them drawn; the downloads hold every row` : "";
     const said = `${this.#shown.length} of ${this.#items.length} ${noun} shown${more}.`;
-    this.#count.textContent = this.#filters.active || more ? said : "";
+    this.#count.textContent = [...(this.#filters.active || more ? [said] : []), ...this.#notes].join(" ");
     if (!quietly) this.#announce(said);
     this.#roving();
   }
@@ -130,7 +131,7 @@ export class Results {
   #key(event, mark) {
     if (!mark) return;
     const steps = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1, Home: -Infinity, End: Infinity };
-    if (event.key in steps) this.#step(steps[event.key]);
+    if (event.key in steps) this.#step(steps[event.key], { from: this.#items[Number(mark.dataset.index)] });
     else if (event.key === "Enter" || event.key === " ") {
       this.#held = true;
       this.#choose(this.#items[Number(mark.dataset.index)], { anew: true });
@@ -140,11 +141,11 @@ export class Results {
     event.preventDefault();
   }
 
-  #step(by, { focusDetails = false } = {}) {
+  #step(by, { from = this.#current, focusDetails = false } = {}) {
     const reachable = this.#shown.filter((item) => this.#marks.has(item.index));
     if (!reachable.length) return;
-    const at = reachable.indexOf(this.#current);
-    const next = reachable[Math.max(0, Math.min(reachable.length - 1, at < 0 ? 0 : at + by))];
+    const at = reachable.indexOf(from) + by;
+    const next = reachable[Math.max(0, Math.min(reachable.length - 1, at))];
     this.#choose(next);
     const mark = this.#marks.get(next.index);
     if (focusDetails) {
@@ -163,6 +164,16 @@ export class Results {
     this.#place.classList.add("choosing");
     this.#roving();
     this.#details.show(item, { held: this.#held, of: { noun: this.#noun, count: this.#items.length } });
+    this.#uncover(this.#marks.get(item.index));
+  }
+
+  /** On a narrow screen the details lie over the lower part of the text: bring what they are about above them. */
+  #uncover(mark) {
+    const { panel } = this.#details;
+    if (!mark || getComputedStyle(panel).position !== "fixed") return;
+    const { top, bottom } = mark.getBoundingClientRect();
+    const room = panel.getBoundingClientRect().top;
+    if (bottom > room || top < 0) window.scrollBy(0, top - Math.max(16, (room - (bottom - top)) / 2));
   }
 
   #unmark() {
