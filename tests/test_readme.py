@@ -40,7 +40,7 @@ def blocks(language):
     return re.findall(rf"```{language}\n(.*?)```", README.read_text(encoding="utf-8"), flags=re.DOTALL)
 
 
-@pytest.mark.parametrize("name", ["results", "costs"])
+@pytest.mark.parametrize("name", ["results", "costs", "explain"])
 def test_measured_parts_are_those_of_the_result_files(name):
     assert f"<!-- {name} -->\n{sections()[name]}\n<!-- end of {name} -->" in README.read_text(encoding="utf-8")
 

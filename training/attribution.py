@@ -14,7 +14,7 @@ from training.assembly import ENCODER_CONFIG
 from training.base import without_pooler
 from training.model import StanceModel
 
-STEPS = 64
+STEPS = 32
 
 
 def trained_model(directory: Path) -> StanceModel:
