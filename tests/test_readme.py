@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 
@@ -80,6 +81,16 @@ def test_the_batch_command_scores_every_row(home, tmp_path):
     given = [json.loads(line) for line in (ROOT / source).read_text(encoding="utf-8").splitlines()]
     assert [row["text"] for row in rows] == [row["text"] for row in given]
     assert all(row["stance"] in ("supportive", "critical", "denying", "neutral") for row in rows)
+
+
+@pytest.mark.slow
+def test_the_explanation_is_as_printed(home):
+    (command,) = [block.strip() for block in blocks("sh") if "stance explain" in block]
+    (printed,) = re.findall(r"```\n([^`]*loses without the word\n)```", README.read_text(encoding="utf-8"))
+    found = run_stance(*shlex.split(command)[1:], home=home)
+    number = re.compile(r"[+-]?\d+\.\d")
+    assert number.sub("", found) == number.sub("", printed)
+    assert [float(n) for n in number.findall(found)] == pytest.approx([float(n) for n in number.findall(printed)], abs=2)
 
 
 @pytest.mark.slow
