@@ -21,6 +21,7 @@ from serving.errors import StanceError
 from serving.gateway import Gateway
 from serving.inbox import Inbox
 from serving.lifecycle import lifecycle
+from serving.monitor import Monitor
 from serving.openapi import describe
 from serving.predictor import Predictor
 from serving.registry import StoredModel
@@ -69,6 +70,7 @@ class StanceService:
         """Load and verify the artifact; the service is ready when this returns."""
         self._use(registry.served())
         self._inbox = Inbox()
+        self._monitor = Monitor() if settings().monitor else None
 
     @bentoml.on_startup  # type: ignore[untyped-decorator]
     async def start(self) -> None:
@@ -82,12 +84,16 @@ class StanceService:
         self._following.cancel()
         self.batcher.close()
         self._inbox.close()
+        if self._monitor:
+            await asyncio.to_thread(self._monitor.close)
 
     @bentoml.api(route="/predict")  # type: ignore[untyped-decorator]
     async def predict(self, texts: Texts) -> PredictResponse:
         """Return the stance of every text, in order."""
         batcher = self.batcher  # one model for the whole answer, whatever is promoted meanwhile
         predictions = await batcher.predict(texts)
+        if self._monitor:
+            self._monitor.record(texts, predictions, model=batcher.predictor.tag)
         for prediction in predictions:
             metrics.PREDICTIONS.labels(prediction.label).inc()
             metrics.ABSTENTIONS.inc(prediction.abstain)
