@@ -1,8 +1,8 @@
 """The monitor: a record of each prediction, without its text, through BentoML's monitoring, written by a thread of its own.
 
 A record holds label, confidence, whether the model abstained, the text's length in characters, the model's tag and a keyed
-hash of the text. With ``STANCE_MONITOR_KEY`` the same text always has the same hash; without it, only while a process lives. BentoML's
-configuration may send the records elsewhere than into files (``monitoring: type: otlp``).
+hash of the text. With ``STANCE_MONITOR_KEY`` the same text always has the same hash; without it, only while a process lives.
+BentoML's configuration may send the records elsewhere than into files (``monitoring: type: otlp``).
 """
 
 import contextvars

@@ -18,6 +18,7 @@ from tests.conftest import ROOT
 from tests.gateway import Below, call, problem
 from tests.postgres import postgres
 from tests.server import SECRET, SERVE, running
+from training.monitored import Window, find_logs, read_window
 
 BODY = {"text": "The bridge is too dear.", "label": "against", "model": "stance:test", "predicted": "for", "annotator": "ann"}
 
@@ -244,7 +245,7 @@ def processes_of(client):
 
 @pytest.mark.slow
 def test_every_201_of_a_killed_server_is_there_afterwards(built, tmp_path):
-    """Two workers, four clients, SIGKILL of every process in the midst of it; no text in the log."""
+    """Two workers, four clients, SIGKILL of every process in the midst of it; what was predicted before is recorded."""
     url = f"sqlite:///{tmp_path / 'corrections.sqlite'}"
     answered = []
 
@@ -257,7 +258,10 @@ def test_every_201_of_a_killed_server_is_there_afterwards(built, tmp_path):
                 return
             answered.append((response.status_code, body["text"]))
 
-    with running([*SERVE, "--workers", "2"], log=tmp_path / "log", cwd=tmp_path, env={"STANCE_CORRECTIONS_URL": url}) as client:
+    environment = {"STANCE_CORRECTIONS_URL": url, "STANCE_MONITOR_FOLDER": str(tmp_path), "STANCE_MONITOR_KEY": "hush"}
+    with running([*SERVE, "--workers", "2", "--monitor"], log=tmp_path / "log", cwd=tmp_path, env=environment) as client:
+        for number in range(10):
+            assert client.post("/predict", json={"texts": [SECRET, f"another text, {number}"]}).status_code == 200
         threads = [threading.Thread(target=send, args=(client, name)) for name in range(4)]
         for thread in threads:
             thread.start()
@@ -270,4 +274,7 @@ def test_every_201_of_a_killed_server_is_there_afterwards(built, tmp_path):
     assert {status for status, _ in answered} == {201}
     assert len(answered) > 10
     assert {text for _, text in answered} <= stored
-    assert SECRET not in (tmp_path / "log").read_text()
+    recorded, repeats = read_window(find_logs([tmp_path]), Window(), model=built.model.tag)
+    assert (len(recorded), repeats) == (11, 9)
+    for file in [tmp_path / "log", *tmp_path.rglob("*.log")]:
+        assert SECRET not in file.read_text()
