@@ -64,10 +64,10 @@ def quick_config(tmp_path_factory):
 @pytest.fixture(scope="session")
 def run(tiny_base, small_corpus, quick_config):
     """What the shared artifact is built from."""
-    from training.assembly import Run
     from training.behaviour import read_cases
     from training.config import read_config
     from training.rows import read_rows
+    from training.run import Run
     from training.task import read_task
 
     task = read_task()
