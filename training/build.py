@@ -91,7 +91,7 @@ def _stored_before(folder: Path, *, judged: bool) -> Built | None:
 
 @contextmanager
 def _staging(folder: Path) -> Iterator[Path]:
-    """Yield an empty folder for the artifact; other temporary files stand beside it meanwhile, so that a kill leaves none elsewhere.
+    """Yield an empty folder for the artifact; other temporary files stand beside it meanwhile: a kill leaves none elsewhere.
 
     What a kill leaves here goes when the run goes on.
     """

@@ -42,7 +42,8 @@ def paired_bootstrap(truth: np.ndarray, first: np.ndarray, second: np.ndarray, *
     triples, counts = np.unique(np.stack([truth, first, second]), axis=1, return_counts=True)
     generator = np.random.default_rng(seed)
     drawn = generator.multinomial(len(truth), counts / len(truth), size=SAMPLES).astype(float)
-    return np.subtract(*(_macro_f1_of(drawn, triples[0], predicted) for predicted in (triples[2], triples[1])))
+    before, after = (_macro_f1_of(drawn, triples[0], predicted) for predicted in triples[1:])
+    return np.asarray(after - before)
 
 
 def _macro_f1_of(drawn: np.ndarray, truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:

@@ -3,8 +3,8 @@
 The champion serves all the while. Whatever moment the process is killed at, the store and the champion pointer are whole, and the
 same command goes on where it was: from the last checkpoint, or with the challenger that it had stored already.
 
-Every challenger starts from the base model and sees every row, old and new, so that nothing is forgotten. The verdict is made with
-the artifact as it will be served and stands inside it: an artifact is immutable, so it is judged before it is sealed.
+Every challenger starts from the base model and sees every row, old and new, so that nothing is forgotten. The verdict is made
+with the artifact as it will be served and stands inside it: an artifact is immutable, so it is judged before it is sealed.
 """
 
 import fcntl
@@ -134,8 +134,8 @@ def champion_of(task: Task) -> tuple[StoredModel, Manifest]:
     manifest = champion.manifest
     if manifest.task != task.name or set(manifest.label_names) != set(task.label_names):
         raise DataError(
-            f"expected a champion of the task {task.name!r} with the labels {', '.join(task.label_names)}, found {champion.tag} of"
-            f" {manifest.task!r} with {', '.join(manifest.label_names)}: name its task file with --task, or train one outright."
+            f"expected a champion of the task {task.name!r} with the labels {', '.join(task.label_names)}, found {champion.tag}"
+            f" of {manifest.task!r} with {', '.join(manifest.label_names)}: name its task file with --task."
         )
     return registry.resolve(champion.tag), manifest
 

@@ -112,8 +112,8 @@ def _checked(
     tell(f"{checked.places} rows, {len(_usable(checked))} can be trained on, {len(defects)} defects")
     if checked.unusable and not leave_out:
         raise DataError(
-            f"{len(checked.unusable)} defects make rows unusable, the first: {checked.unusable[0]} Mend them, or --leave-out goes on"
-            " without these rows."
+            f"{len(checked.unusable)} defects make rows unusable, the first: {checked.unusable[0]} Mend them, or --leave-out goes"
+            " on without these rows."
         )
     return checked
 
