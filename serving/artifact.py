@@ -23,6 +23,11 @@ RUNTIME_XML = "model.xml"
 RUNTIME_BIN = "model.bin"
 WEIGHTS = "model.safetensors"
 ENCODER_CONFIG = "encoder_config.json"
+ROWS = "rows.jsonl.gz"
+VERDICT = "verdict.json"
+VERDICT_PAGE = "verdict.html"
+TRAINING_SIDE = (WEIGHTS, ROWS, VERDICT, VERDICT_PAGE)
+"""What a server does not need: weights to fine-tune, the rows that made them, the judgement with the texts that it lists."""
 
 Form = Literal["int8", "int8-mixed", "bf16", "f32"]
 

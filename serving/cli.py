@@ -8,9 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-models = typer.Typer(
-    help="List, show, promote and roll back the models of the store.", no_args_is_help=True, rich_markup_mode=None
-)
+from serving.models_cli import models
 
 Model = Annotated[str | None, typer.Option("--model", help="Tag of the model; the champion by default.", metavar="TAG")]
 
@@ -160,109 +158,6 @@ def score(
         if target != PIPE:
             typer.echo(f"rejected rows: {job.rejects}", err=True)
         raise typer.Exit(3)
-
-
-@models.command("list")
-def list_models() -> None:
-    """List the models of the store, oldest first; * marks the champion.
-
-    Example: stance models list
-    """
-    from serving import registry
-    from serving.artifact import read_manifest
-    from serving.errors import ArtifactError
-
-    champion = registry.champion()
-    for model in registry.list_models():
-        mark = "*" if model.tag == champion else " "
-        try:
-            manifest = read_manifest(model.path)
-        except ArtifactError as error:
-            typer.echo(f"{mark} {model.tag}  unreadable: {error}")
-        else:
-            typer.echo(f"{mark} {model.tag}  {manifest.task}  {manifest.form}  {manifest.created}")
-
-
-@models.command("show")
-def show(
-    tag: Annotated[str | None, typer.Argument(help="Tag of the model; the champion by default.", metavar="TAG")] = None,
-) -> None:
-    """Print a model's manifest as JSON, with its metrics.
-
-    Example: stance models show stance:20260101t120000-ab12cd
-    """
-    from serving import registry
-    from serving.artifact import read_manifest
-
-    model = registry.resolve(tag)
-    content = read_manifest(model.path).model_dump(mode="json")
-    typer.echo(json.dumps({"tag": model.tag, **content}, indent=2, ensure_ascii=False))
-
-
-@models.command("promote")
-def promote(tag: Annotated[str, typer.Argument(help="Tag of the model to serve.", metavar="TAG")]) -> None:
-    """Make a model the champion, after checking that it loads.
-
-    Example: stance models promote stance:20260101t120000-ab12cd
-    """
-    from serving import registry
-    from serving.predictor import Predictor
-
-    Predictor.load(tag)
-    typer.echo(registry.promote(tag).tag)
-
-
-@models.command("rollback")
-def rollback() -> None:
-    """Make the champion before this one the champion again.
-
-    Example: stance models rollback
-    """
-    from serving import registry
-
-    typer.echo(registry.rollback().tag)
-
-
-@models.command("export")
-def export_model(
-    tag: Annotated[str, typer.Argument(help="Tag of the model.", metavar="TAG")],
-    file: Annotated[Path, typer.Argument(help="A new file; .bentomodel by its name.", metavar="FILE")],
-    serving_only: Annotated[
-        bool, typer.Option("--serving-only", help="Leave out the weights that only fine-tuning and a GPU read.")
-    ] = False,
-) -> None:
-    """Write a model into one file for another machine.
-
-    Example: stance models export stance:20260101t120000-ab12cd champion.bentomodel
-    """
-    from serving import registry
-
-    typer.echo(registry.export_model(tag, file, serving_only=serving_only))
-
-
-@models.command("import")
-def import_model(
-    file: Annotated[Path, typer.Argument(help="A file of `stance models export`.", metavar="FILE")],
-    promote: Annotated[bool, typer.Option("--promote", help="Make it the champion.")] = False,
-) -> None:
-    """Put a model file into the store, after checking that it loads.
-
-    Example: stance models import champion.bentomodel --promote
-    """
-    from serving import registry
-    from serving.errors import ArtifactError
-    from serving.predictor import Predictor
-
-    model, new = registry.import_model(file)
-    try:
-        Predictor.load(model.tag)
-    except ArtifactError:
-        if new:
-            registry.delete(model.tag)
-        raise
-    if promote:
-        registry.promote(model.tag)
-    typer.echo(model.tag)
 
 
 def serve(

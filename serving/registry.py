@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from serving.artifact import MANIFEST, WEIGHTS, read_manifest, seal
+from serving.artifact import MANIFEST, TRAINING_SIDE, WEIGHTS, read_manifest, seal
 from serving.errors import RegistryError
 
 NAME = "stance"
@@ -85,21 +85,40 @@ def champion() -> str | None:
     bundled = _bundled_tag()
     if bundled is not None:
         return bundled
-    history = _history()
-    return history[-1] if history else None
+    past = history()
+    return past[-1] if past else None
 
 
-def promote(tag: str) -> StoredModel:
+def promote(tag: str, *, forced: bool = False) -> StoredModel:
     """Make a stored model the champion.
 
     Raises:
-        RegistryError: there is no such model.
+        RegistryError: there is no such model, or it was judged to be worse than a champion and is not ``forced``.
     """
     model = resolve(tag)
-    history = _history()
-    if not history or history[-1] != model.tag:
-        _write_history([*history, model.tag])
+    verdict = verdict_of(model)
+    if verdict.get("word") == "worse" and not forced:
+        raise RegistryError(
+            f"{model.tag} was judged to be worse than {verdict.get('champion')}: {'; '.join(verdict.get('reasons', []))}."
+            " --force --reason TEXT promotes it all the same."
+        )
+    past = history()
+    if not past or past[-1] != model.tag:
+        write_history([*past, model.tag])
     return model
+
+
+def verdict_of(model: StoredModel) -> dict[str, Any]:
+    """Return what a model's manifest says of how it was judged against the champion of its time; empty where it was not.
+
+    Raises:
+        RegistryError: the manifest is damaged.
+    """
+    path = model.path / MANIFEST
+    try:
+        return dict(json.loads(path.read_bytes()).get("metrics", {}).get("verdict") or {})
+    except ValueError as error:
+        raise RegistryError(f"{path}: expected JSON, found something else ({error}).") from None
 
 
 def rollback() -> StoredModel:
@@ -108,11 +127,11 @@ def rollback() -> StoredModel:
     Raises:
         RegistryError: there is none before it, or it is gone from the store.
     """
-    history = _history()
-    if len(history) < 2:
+    past = history()
+    if len(past) < 2:
         raise RegistryError("no earlier champion to roll back to: `stance models promote TAG` names one outright.")
-    model = resolve(history[-2])
-    _write_history(history[:-1])
+    model = resolve(past[-2])
+    write_history(past[:-1])
     return model
 
 
@@ -121,7 +140,7 @@ def save(tag: str, *, metadata: dict[str, str]) -> Iterator[Path]:
     """Yield an empty directory that becomes the model of that tag when the block ends well, and vanishes when it does not."""
     import bentoml
 
-    _clear(tag)
+    clear_incomplete(tag)
     with bentoml.models.create(tag, labels=metadata) as model:
         yield Path(model.path)
 
@@ -131,16 +150,16 @@ def store(tag: str, folder: Path, *, manifest: dict[str, Any], names: Sequence[s
     with save(tag, metadata={"task": manifest["task"]}) as place:
         for name in names:
             shutil.copy2(folder / name, place / name)
-    seal(place_of(tag), manifest=manifest, names=names)
     _readable(tag)
+    seal(place_of(tag), manifest=manifest, names=names)
     return resolve(tag)
 
 
 def export_model(tag: str, path: Path, *, serving_only: bool = False) -> Path:
     """Write a model into one file that :func:`import_model` reads on any machine; return the file's path.
 
-    ``serving_only`` leaves the weights for fine-tuning and GPU out: what is written is an artifact of its own, tagged
-    ``<tag>-serving``, whose parent is the whole one.
+    ``serving_only`` leaves out what a server does not need (:data:`~serving.artifact.TRAINING_SIDE`): what is written is an
+    artifact of its own, tagged ``<tag>-serving``, whose parent is the whole one.
 
     Raises:
         RegistryError: there is no such model, or the file exists or cannot be written.
@@ -177,7 +196,7 @@ def _serving_only(model: StoredModel) -> Iterator[StoredModel]:
     if WEIGHTS not in manifest.files or (place_of(tag) / MANIFEST).is_file():
         yield model if WEIGHTS not in manifest.files else resolve(tag)
         return
-    names = [name for name in manifest.files if name != WEIGHTS]
+    names = [name for name in manifest.files if name not in TRAINING_SIDE]
     kept = manifest.model_dump(mode="json", exclude={"files", "format_version"})
     try:
         yield store(tag, model.path, manifest={**kept, "parent": model.tag}, names=names)
@@ -200,7 +219,7 @@ def import_model(path: Path) -> tuple[StoredModel, bool]:
         tag = f"{content['name']}:{content['version']}"
         new = not (place_of(tag) / MANIFEST).is_file()
         if new:
-            _clear(tag)
+            clear_incomplete(tag)
             bentoml.models.import_model(str(path.resolve()))
             _readable(tag)
     except Exception as error:  # a damaged archive fails in many ways
@@ -214,10 +233,16 @@ def _readable(tag: str) -> None:
     place.chmod(place.parent.stat().st_mode & 0o777)
 
 
-def _clear(tag: str) -> None:
-    """Remove what a killed run left half-written in that tag's place: without its manifest it is no artifact."""
+def clear_incomplete(tag: str) -> None:
+    """Remove what a killed run left half-written in that tag's place: without its manifest it is no artifact.
+
+    So is BentoML's ``latest`` where it names what is not there: BentoML could save nothing more.
+    """
     if not (place_of(tag) / MANIFEST).is_file():
         shutil.rmtree(place_of(tag), ignore_errors=True)
+    latest = place_of("latest")
+    if latest.is_file() and not (place_of(latest.read_text(encoding="utf-8").strip() or "latest") / "model.yaml").is_file():
+        latest.unlink()
 
 
 def delete(tag: str) -> None:
@@ -238,7 +263,12 @@ def _pointer() -> Path:
     return home() / f"{NAME}-champion.json"
 
 
-def _history() -> list[str]:
+def history() -> list[str]:
+    """Return the tags of all champions, the present one last.
+
+    Raises:
+        RegistryError: the champion pointer is damaged.
+    """
     try:
         content = json.loads(_pointer().read_text(encoding="utf-8"))
         return [str(tag) for tag in content["history"]]
@@ -251,12 +281,13 @@ def _history() -> list[str]:
         ) from None
 
 
-def _write_history(history: list[str]) -> None:
+def write_history(tags: list[str]) -> None:
+    """Replace the champion pointer: the last of ``tags`` is served, those before it are what rollback goes back to."""
     pointer = _pointer()
     pointer.parent.mkdir(parents=True, exist_ok=True)
     temporary = pointer.with_suffix(f".{os.getpid()}.tmp")
     with temporary.open("w", encoding="utf-8") as file:
-        json.dump({"champion": history[-1], "history": history}, file, indent=2)
+        json.dump({"champion": tags[-1], "history": tags}, file, indent=2)
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(pointer)

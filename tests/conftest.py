@@ -66,10 +66,10 @@ def quick_config(tmp_path_factory):
 @pytest.fixture(scope="session")
 def run(tiny_base, small_corpus, quick_config):
     """What the shared artifact is built from."""
-    from training.assembly import Run
     from training.behaviour import read_cases
     from training.config import read_config
     from training.rows import read_rows
+    from training.run import Run
     from training.task import read_task
 
     task = read_task()
@@ -118,7 +118,14 @@ def server(built, tmp_path_factory):
 def champion_home(tmp_path_factory):
     """A store that holds the ready champion, as `make serve` puts it there."""
     home = tmp_path_factory.mktemp("champion")
-    command = [sys.executable, str(ROOT / "stance.py"), "models", "import", str(ROOT / "models" / "champion.bentomodel"), "--promote"]
+    command = [
+        sys.executable,
+        str(ROOT / "stance.py"),
+        "models",
+        "import",
+        str(ROOT / "models" / "champion.bentomodel"),
+        "--promote",
+    ]
     subprocess.run(command, env={**os.environ, "BENTOML_HOME": str(home)}, check=True, capture_output=True)
     return home
 

@@ -14,6 +14,7 @@ COMMANDS = [
     "train",
     "evaluate",
     "check",
+    "retrain",
     "predict",
     "explain",
     "score",
@@ -24,6 +25,8 @@ COMMANDS = [
     "models rollback",
     "models export",
     "models import",
+    "models compare",
+    "models prune",
 ]
 
 
@@ -138,13 +141,6 @@ def test_evaluate_refuses_the_sets_of_another_task(built, tmp_path):
     assert "the model is of the task 'ohchr-xinjiang', the files are of 'town'" in err
 
 
-def test_evaluate_refuses_the_task_sets_of_another_corpus(built):
-    status, out, err = command("evaluate")
-    assert (status, out) == (1, "")
-    assert err.startswith("stance: ")
-    assert "not the rows that this model was trained with" in err
-
-
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [
@@ -156,6 +152,9 @@ def test_evaluate_refuses_the_task_sets_of_another_corpus(built):
         (["train", "--data", "x.csv", "--label-map", "nonsense"], 2, "expected OLD=NEW"),
         (["train", "--base-model", "no-such/model-anywhere"], 1, "HF_HUB_OFFLINE is set"),
         (["predict"], 2, "Missing argument"),
+        (["retrain", "absent.csv"], 1, "absent.csv: cannot be read"),
+        (["retrain", "x.csv", "--force"], 2, "--force and --reason TEXT go together"),
+        (["models", "compare", "stance:nope", "stance:nope"], 1, "no model stance:nope"),
         (["score", "a.csv", "b.csv", "--on-error", "ignore"], 2, "on-error"),
         (["nonsense"], 2, "No such command"),
     ],

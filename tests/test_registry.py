@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from serving import registry
+from serving import registry, retention, runs
 from serving.errors import RegistryError
 
 TAGS = [f"stance:2026010{i}t000000-abcdef" for i in range(1, 4)]
@@ -90,3 +90,77 @@ def test_a_save_that_fails_leaves_no_model(tmp_path, monkeypatch):
         raise RuntimeError("midway")
     assert registry.list_models() == before
     assert home == registry.home()
+
+
+def judge_as(store, tag, word):
+    verdict = {"word": word, "champion": "stance:x", "reasons": ["it lost"]}
+    path = store / "models" / "stance" / tag.split(":")[1] / "manifest.json"
+    path.write_text(json.dumps({"metrics": {"verdict": verdict}}))
+
+
+def test_what_was_judged_to_be_worse_is_promoted_by_force_alone(store):
+    judge_as(store, TAGS[0], "worse within noise")
+    registry.promote(TAGS[0])
+    judge_as(store, TAGS[1], "worse")
+    with pytest.raises(RegistryError, match=f"{TAGS[1]} was judged to be worse than stance:x: it lost. --force --reason TEXT"):
+        registry.promote(TAGS[1])
+    assert registry.champion() == TAGS[0]
+    registry.promote(TAGS[1], forced=True)
+    assert registry.champion() == TAGS[1]
+
+
+def test_pruning_keeps_the_champion_those_before_it_and_what_is_newer(store):
+    with pytest.raises(RegistryError, match="promote one first"):
+        retention.plan(3)
+    for tag in (TAGS[0], TAGS[1]):
+        registry.promote(tag)
+    found = retention.plan(1)
+    assert [(model.tag, why) for model, why in found.kept] == [
+        (TAGS[0], "earlier champion"),
+        (TAGS[1], "champion"),
+        (TAGS[2], "newer than the champion"),
+    ]
+    assert found.removed == []
+    assert [model.tag for model in retention.plan(0).removed] == [TAGS[0]]
+
+
+def test_a_kill_while_pruning_leaves_no_way_back_to_nothing(store, monkeypatch):
+    for tag in (TAGS[2], TAGS[0], TAGS[2], TAGS[1]):
+        registry.promote(tag)
+    gone = retention.plan(1).removed
+    assert [model.tag for model in gone] == [TAGS[0]]
+
+    def killed(tag):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(registry, "delete", killed)
+    with pytest.raises(KeyboardInterrupt):
+        retention.carry_out(retention.plan(1))
+    assert registry.history() == [TAGS[2], TAGS[1]]
+    assert registry.rollback().tag == TAGS[2]
+
+
+def test_a_kill_while_saving_does_not_keep_bentoml_from_saving_more(tmp_path, monkeypatch):
+    """BentoML reads the model that `latest` names before it saves another; a kill may leave it empty or naming what is gone."""
+    monkeypatch.setenv("BENTOML_HOME", str(tmp_path))
+    folder = tmp_path / "models" / "stance"
+    (folder / "half").mkdir(parents=True)
+    for content in ("", "half"):
+        (folder / "latest").write_text(content)
+        registry.clear_incomplete("stance:half")
+        assert not (folder / "latest").exists()
+    (folder / "whole").mkdir()
+    (folder / "whole" / "model.yaml").write_text("")
+    (folder / "latest").write_text("whole")
+    registry.clear_incomplete("stance:half")
+    assert (folder / "latest").read_text() == "whole"
+
+
+def test_the_diary_keeps_whole_lines_after_one_that_was_cut_short(store):
+    assert runs.recorded() == []
+    runs.record({"command": "train", "model": TAGS[0]})
+    with runs.diary().open("ab") as file:
+        file.write(b'{"command": "re')
+    runs.record({"command": "retrain", "model": TAGS[1]})
+    assert [line["model"] for line in runs.recorded()] == [TAGS[0], TAGS[1]]
+    assert runs.diary().read_bytes().count(b"\n") == 3

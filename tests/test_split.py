@@ -104,3 +104,16 @@ def test_rows_left_out_still_hold_their_near_duplicates_in_place(corpus):
     guarded = split_rows([*corpus[:300], trained[0]], CONFIG, guards=[tested[0]])
     assert trained[0] in guarded.test
     assert tested[0] not in [*guarded.train, *guarded.validation, *guarded.test]
+
+
+def test_rows_that_are_always_in_test_are_there_whatever_came_before(corpus):
+    """They are fair to models of fewer rows: none of them, and none of their near duplicates, can have been in training there."""
+    base = "The envoy said that the assessment was a blatant invention from start to finish, number"
+    variants = [row(f"{base} {number}.") for number in range(40)]
+    rows = [*corpus[:300], *variants]
+    split = split_rows(rows, CONFIG)
+    moved = {r.text for r in split.test} - {r.text for r in split.always_test}
+    assert moved >= {r.text for r in variants}  # the hash of one says test and holds all the others there
+    for earlier in (rows[:200], rows[100:], rows[::3]):
+        found = places(earlier)
+        assert {found[r.text] for r in split.always_test if r.text in found} == {"test"}

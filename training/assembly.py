@@ -7,8 +7,7 @@ import math
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version as version_of
 from pathlib import Path
 from typing import Any
@@ -17,26 +16,26 @@ import numpy as np
 
 from serving import artifact, registry
 from serving.predictor import Predictor
-from serving.registry import StoredModel
 from serving.tokenizer import Encoded, TextTokenizer
+from training import verdict_page
 from training.base import BaseModel
 from training.baselines import Baselines
-from training.behaviour import Case, Outcome, run_cases
+from training.behaviour import Outcome, run_cases
 from training.calibrate import abstention_threshold, conformal_threshold, fit_temperature, probabilities
 from training.card import model_card
-from training.config import Config
 from training.drift import reference_of
 from training.evaluate import evaluate
 from training.export import Exported, export, runtime_logits, torch_logits
 from training.fit import Fitted
+from training.lineage import write_rows
 from training.metrics import macro_f1
 from training.report import render
 from training.rows import LabelledRow, counts, digest, label_ids, normal_form
+from training.run import EVALUATION, Built, Judge, Run
 from training.split import Split
-from training.task import Task
+from training.verdict import Judgement
 
 REPORT = "report.html"
-EVALUATION = "evaluation.json"
 CONFIGURATION = "config.json"
 PACKAGES = (
     "accelerate",
@@ -56,33 +55,6 @@ REFERENCE_TEXTS = 2000
 """Enough to tell a share of one in ten to within 1.3 points."""
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
-    """What a training run starts from. ``frozen_test`` and ``behaviour`` are only ever scored.
-
-    ``calibration`` is what temperature and thresholds are fitted on; where it is empty, the validation split is.
-
-    ``guards`` are rows left out of training that still hold their near duplicates in place (see :mod:`training.split`).
-    """
-
-    task: Task
-    rows: Sequence[LabelledRow]
-    config: Config
-    calibration: Sequence[LabelledRow] = ()
-    frozen_test: Sequence[LabelledRow] = ()
-    behaviour: Sequence[Case] = ()
-    guards: Sequence[LabelledRow] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Built:
-    """A stored artifact and its figures."""
-
-    model: StoredModel
-    figures: dict[str, Any]
-    behaviour: dict[str, Outcome]
-
-
 class Assembly:
     """Turns a fitted model into a stored artifact, once."""
 
@@ -93,8 +65,8 @@ class Assembly:
         model = run.config.model.model_copy(update={"base_model": base.name})  # a name; never a path of this machine
         self.config = run.config.model_copy(update={"model": model})
 
-    def finish(self, backend: Any) -> Built:
-        """Return the stored artifact."""
+    def finish(self, backend: Any, *, judge: Judge | None, announce: Callable[[str], object]) -> Built:
+        """Return the stored artifact; its tag is announced right before anything of it stands in the store."""
         exported = self._export()
         logits, truth = self._calibration_logits(exported)
         temperature = fit_temperature(logits, truth)
@@ -104,16 +76,21 @@ class Assembly:
         calibration = self._calibration(probabilities(logits, temperature), truth)
         manifest = self._manifest(exported, calibration={"temperature": temperature, **calibration}, tolerance=tolerance)
         artifact.seal(self.folder, manifest=manifest, names=self._names())
-        predictor = Predictor.from_directory(self.folder)
+        tag = self._tag()
+        predictor = Predictor.from_directory(self.folder, tag=tag)
         figures, behaviour = self._evaluate(predictor)
         manifest["reference"] = self._reference(predictor)
+        judgement = judge(predictor, self.split) if judge else None
         (self.folder / artifact.MANIFEST).unlink()
-        tag = self._tag()
         self._write_findings(tag, manifest=manifest, figures=figures, behaviour=behaviour)
         manifest["metrics"] |= _headlines(figures)
         manifest["metrics"]["behaviour"] = {name: outcome.model_dump() for name, outcome in behaviour.items()}
+        if judgement:
+            self._write_judgement(judgement)
+            manifest["metrics"]["verdict"] = judgement.summary()
+        announce(tag)
         model = registry.store(tag, self.folder, manifest=manifest, names=self._names())
-        return Built(model=model, figures=figures, behaviour=behaviour)
+        return Built(model=model, figures=figures, behaviour=behaviour, judgement=judgement)
 
     def _export(self) -> Exported:
         say("exporting for the CPU runtime")
@@ -189,6 +166,7 @@ class Assembly:
         save_file(state, str(self.folder / artifact.WEIGHTS))
         (self.folder / artifact.ENCODER_CONFIG).write_text(self.fitted.model.encoder.config.to_json_string(), encoding="utf-8")
         (self.folder / CONFIGURATION).write_text(self.config.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        write_rows(self.folder, self.run.rows, guards=self.run.guards, teacher=self.config.distillation.column)
 
     def _manifest(self, exported: Exported, *, calibration: Mapping[str, Any], tolerance: float) -> dict[str, Any]:
         parts: dict[str, Sequence[LabelledRow]] = {
@@ -212,6 +190,7 @@ class Assembly:
                 "sha256": digest(self.run.rows),
                 "train_sha256": digest(self.split.train),
                 "calibration_sha256": digest(self.run.calibration) if self.run.calibration else None,
+                "added": {"rows": len(self.run.added), "sha256": digest(self.run.added)} if self.run.added else None,
                 "counts": {name: counts(rows, self.labels) for name, rows in parts.items()},
             },
             "config": self.config.model_dump(mode="json"),
@@ -220,7 +199,7 @@ class Assembly:
             "git_commit": _git_commit(),
             "parent": registry.champion(),
             "export": {**exported.record(), "fidelity": self._fidelity(exported)},
-            "metrics": {"fit": {"epochs": self.fitted.epochs, "seconds": round(self.fitted.seconds, 1)}},
+            "metrics": {"fit": self.fitted.record()},
         }
 
     def _reference(self, predictor: Predictor) -> dict[str, Any]:
@@ -262,6 +241,11 @@ class Assembly:
         (self.folder / artifact.MODEL_CARD).write_text(card, encoding="utf-8")
         (self.folder / EVALUATION).write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
         (self.folder / REPORT).write_text(page, encoding="utf-8")
+
+    def _write_judgement(self, judgement: Judgement) -> None:
+        page = verdict_page.render(judgement, target=self.run.task.target)
+        (self.folder / artifact.VERDICT).write_text(judgement.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        (self.folder / artifact.VERDICT_PAGE).write_text(page, encoding="utf-8")
 
     def _names(self) -> list[str]:
         return sorted(path.name for path in self.folder.iterdir() if path.is_file())

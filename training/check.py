@@ -28,11 +28,16 @@ _MOJIBAKE = re.compile(f"[\u00c2\u00c3][{_TAIL}]|\u00e2[{_TAIL}]{{2}}|\u00f0[{_T
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """The defects in file order, the rows that training would take, and how many rows there were."""
+    """The defects in file order, the rows that training would take, and how many rows there were.
+
+    ``unusable`` are those of the defects that say that a row has no text or no label that could be trained on. The others speak
+    of rows that can be used, or that are to be left out (repeats, reserved texts).
+    """
 
     defects: list[Defect]
     rows: list[LabelledRow]
     places: int
+    unusable: list[Defect]
 
 
 def check_files(files: Sequence[Path], *, task: Task, columns: Columns, tell: Callable[[str], object]) -> Checked:
@@ -57,15 +62,17 @@ def check_files(files: Sequence[Path], *, task: Task, columns: Columns, tell: Ca
             defects.append(Place.of(cells.where).defect("label", value=value, problem=cells.fault, suggestion=settle))
     with_text = [judged for judged in found if judged.text.strip()]
     defects += [defect for judged in found for defect in judged.defects]
+    repeats = list(_repeats(with_text, near_duplicate=config.split.near_duplicate))
+    unusable = [*defects, *(defect for defect in repeats if defect.problem.startswith(_CONFLICT))]
     defects += _texts(with_text, max_length=config.model.max_length)
-    defects += _repeats(with_text, near_duplicate=config.split.near_duplicate)
+    defects += repeats
     reserved = Reserved.of(task, labels=labels)
     defects += _reserved(with_text, reserved, near_duplicate=config.split.near_duplicate)
     apart, _ = reserved.apart([judged.row for judged in found if judged.row], near_duplicate=config.split.near_duplicate)
     rows = unique_rows(apart).rows
     order = {str(path): number for number, path in enumerate(files)}
     defects.sort(key=lambda d: (order.get(d.file, len(order)), d.file, d.row or 0))
-    return Checked([*defects, *_small_classes(rows, task, files=files)], rows, len(found))
+    return Checked([*defects, *_small_classes(rows, task, files=files)], rows, len(found), unusable)
 
 
 def _texts(found: Sequence[Judged], *, max_length: int) -> Iterator[Defect]:

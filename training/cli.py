@@ -1,6 +1,7 @@
 """Commands that need the training libraries: train, evaluate, check. Imports them when a command runs."""
 
 import json
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -16,11 +17,13 @@ from training.cli_options import (
     Seed,
     TaskFile,
     TextColumn,
+    TrackWith,
     calm,
     columns_of,
     tell,
     write,
 )
+from training.retrain_cli import retrain
 
 
 def register(app: typer.Typer) -> None:
@@ -29,6 +32,7 @@ def register(app: typer.Typer) -> None:
     app.command()(evaluate)
     app.command()(check)
     feedback.register(app)
+    app.command()(retrain)
 
 
 def train(
@@ -38,6 +42,7 @@ def train(
     seed: Seed = None,
     base_model: BaseModelName = None,
     promote: Annotated[bool, typer.Option("--promote", help="Make the new model the champion.")] = False,
+    track: TrackWith = None,
     text_column: TextColumn = "text",
     label_column: LabelColumn = "label",
     label_map: LabelMap = None,
@@ -53,11 +58,11 @@ def train(
     from rich.console import Console
 
     from serving import registry
-    from training.assembly import Run
     from training.build import build
     from training.config import read_config
     from training.evaluate import print_behaviour, print_figures
     from training.rows import read_rows, unique_rows
+    from training.run import Built, Run, record_run
     from training.sets import Reserved
     from training.task import DEFAULT_TASK, read_task
 
@@ -80,6 +85,13 @@ def train(
     for kind, rows in left_out.items():
         if rows:
             typer.echo(f"{len(rows)} rows {kind} and are left out, the first at {rows[0].where}", err=True)
+    started = time.monotonic()
+
+    def conclude(built: Built) -> None:
+        if promote:
+            registry.promote(built.model.tag)
+        record_run(built, command="train", seconds=time.monotonic() - started, files=list(map(str, files)), promoted=promote)
+
     built = build(
         Run(
             task=chosen,
@@ -89,12 +101,12 @@ def train(
             frozen_test=reserved.frozen_test,
             behaviour=reserved.behaviour,
             guards=unique.contradictions,
-        )
+            track=track,
+        ),
+        conclude=conclude,
     )
     if built is None:
         return
-    if promote:
-        registry.promote(built.model.tag)
     console = Console()
     print_figures(built.figures, model=built.model.tag, console=console)
     if built.behaviour:
@@ -120,9 +132,11 @@ def evaluate(
     """
     from rich.console import Console
 
+    from serving import registry
     from serving.predictor import Predictor
     from training.behaviour import Outcome, read_cases, run_cases
     from training.evaluate import evaluate, print_behaviour, print_figures
+    from training.lineage import read_rows_of
     from training.rows import read_rows
     from training.sets import own_sets
     from training.task import DEFAULT_TASK, read_task
@@ -136,7 +150,8 @@ def evaluate(
         figures = evaluate(predictor, given)
     else:
         chosen = read_task(task or DEFAULT_TASK)
-        sets, baselines = own_sets(predictor.manifest, chosen)
+        rows = read_rows_of(registry.resolve(predictor.tag).path)
+        sets, baselines = own_sets(predictor.manifest, chosen, rows_of_model=rows)
         figures = evaluate(predictor, sets, baselines=baselines)
         behaviour = run_cases(predictor, read_cases(chosen.behaviour)) if chosen.behaviour else {}
     console = Console()

@@ -106,7 +106,7 @@ def read_config(
     seed: int | None = None,
     base_model: str | None = None,
 ) -> Config:
-    """Return the default configuration with the values of ``path``, and then the keyword arguments, put over it.
+    """Return the default configuration with ``values``, those of ``path`` and then the other arguments put over it.
 
     ``values`` are sections as a file would hold them.
 
@@ -114,8 +114,8 @@ def read_config(
         ConfigError: a file is not TOML, or a key is unknown or its value wrong.
     """
     overlays = [
-        _read(path) if path is not None else {},
         dict(values or {}),
+        _read(path) if path is not None else {},
         {"fit": {"seed": seed}} if seed is not None else {},
         {"model": {"base_model": base_model}} if base_model is not None else {},
     ]

@@ -24,6 +24,7 @@ from training.config import Config, FitConfig
 from training.metrics import macro_f1
 from training.model import StanceModel
 from training.rows import LabelledRow, label_ids
+from training.run import Tracker
 from training.split import Split
 
 SECONDS_BETWEEN_LINES = 60.0
@@ -38,6 +39,11 @@ class Fitted:
     best_macro_f1: float
     seconds: float
     resumed: bool
+    steps: int
+
+    def record(self) -> dict[str, Any]:
+        """Return what the manifest keeps; the seconds are those of the last process alone where the run was resumed."""
+        return {"epochs": self.epochs, "seconds": round(self.seconds, 1), "steps": self.steps, "resumed": self.resumed}
 
 
 def fit(
@@ -48,13 +54,15 @@ def fit(
     labels: Sequence[str],
     config: Config,
     folder: Path,
+    track: Tracker | None = None,
     network: type[StanceModel] = StanceModel,
     callbacks: Sequence[TrainerCallback] = (),
 ) -> Fitted:
     """Fine-tune on ``split.train``, stopping early on the macro-F1 of ``split.validation``.
 
-    ``folder`` keeps a checkpoint an evaluation; where it holds one already, training goes on from there. ``network`` and
-    ``callbacks`` are for experiments that change more than the configuration can.
+    ``folder`` keeps a checkpoint an evaluation; where it holds one already, training goes on from there. ``track`` names the
+    service that transformers reports to. ``network`` and ``callbacks`` are for experiments that change more than the
+    configuration can.
     """
     set_seed(config.fit.seed)
     model = network(load_encoder(base, layers=config.model.layers or None), labels=len(labels), dropout=config.model.dropout)
@@ -66,7 +74,7 @@ def fit(
     train = _dataset(split.train, tokenizer=tokenizer, labels=labels)
     trainer = _Trainer(
         model=model,
-        args=_arguments(config.fit, steps=steps, folder=folder),
+        args=_arguments(config.fit, steps=steps, folder=folder, track=track),
         train_dataset=train.add_column("teacher", taught) if taught else train,
         eval_dataset=_dataset(split.validation, tokenizer=tokenizer, labels=labels),
         data_collator=collate,
@@ -85,6 +93,7 @@ def fit(
         best_macro_f1=float(trainer.state.best_metric or 0),
         seconds=float(outcome.metrics["train_runtime"]),
         resumed=checkpoint is not None,
+        steps=int(trainer.state.global_step),
     )
 
 
@@ -104,7 +113,7 @@ def bf16_supported() -> bool:
     return bool(native and native())
 
 
-def _arguments(config: FitConfig, *, steps: int, folder: Path) -> TrainingArguments:
+def _arguments(config: FitConfig, *, steps: int, folder: Path, track: Tracker | None) -> TrainingArguments:
     interval = math.ceil(steps / config.evaluations)
     arguments = TrainingArguments(
         output_dir=str(folder),
@@ -124,8 +133,9 @@ def _arguments(config: FitConfig, *, steps: int, folder: Path) -> TrainingArgume
         load_best_model_at_end=True,
         restore_callback_states_from_checkpoint=True,
         metric_for_best_model="macro_f1",
-        logging_strategy="no",
-        report_to="none",
+        logging_strategy="steps" if track else "no",
+        logging_steps=max(1, interval // 10),
+        report_to=track or "none",
         dataloader_pin_memory=torch.cuda.is_available(),
         disable_tqdm=not sys.stderr.isatty(),
     )

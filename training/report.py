@@ -53,7 +53,7 @@ def _confusion(matrix: np.ndarray, labels: list[str]) -> str:
     axes.set_xticks(range(len(labels)), labels, rotation=30, ha="right")
     axes.set_yticks(range(len(labels)), labels)
     axes.set(xlabel="predicted", ylabel="true")
-    return _svg(figure)
+    return svg(figure)
 
 
 def _reliability(bins: list[dict[str, float]]) -> str:
@@ -63,7 +63,7 @@ def _reliability(bins: list[dict[str, float]]) -> str:
     axes.plot([b["confidence"] for b in bins], [b["accuracy"] for b in bins], marker="o", label="model")
     axes.set(xlabel="confidence", ylabel="accuracy", xlim=(0, 1), ylim=(0, 1.02))
     axes.legend(loc="upper left")
-    return _svg(figure)
+    return svg(figure)
 
 
 def _risk_coverage(curve: Mapping[str, list[float]]) -> str:
@@ -72,10 +72,11 @@ def _risk_coverage(curve: Mapping[str, list[float]]) -> str:
     axes.plot(curve["coverage"], curve["risk"])
     axes.set(xlabel="share of texts kept, most confident first", ylabel="share of them wrong", xlim=(0, 1))
     axes.set_ylim(bottom=0)
-    return _svg(figure)
+    return svg(figure)
 
 
-def _svg(figure: Figure) -> str:
+def svg(figure: Figure) -> str:
+    """Return the picture as an SVG element."""
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None})
     drawn = buffer.getvalue()

@@ -74,8 +74,12 @@ def own_corpus(task: Task, *, labels: Sequence[str]) -> tuple[Unique, Reserved]:
     return unique_rows(apart), reserved
 
 
-def own_sets(manifest: Manifest, task: Task) -> tuple[Mapping[str, Sequence[LabelledRow]], Baselines]:
+def own_sets(
+    manifest: Manifest, task: Task, *, rows_of_model: Unique | None = None
+) -> tuple[Mapping[str, Sequence[LabelledRow]], Baselines]:
     """Return the rows that the model is scored on, as they were at training, with baselines fitted on its training rows.
+
+    ``rows_of_model`` are those that the model itself holds, in place of the task's corpus.
 
     Raises:
         ArtifactError: the model's configuration cannot be read by this version.
@@ -88,7 +92,10 @@ def own_sets(manifest: Manifest, task: Task) -> tuple[Mapping[str, Sequence[Labe
             f"the model is of the task {manifest.task!r}, the files are of {task.name!r}: name its task file with --task,"
             " or the files to score with --data."
         )
-    unique, reserved = own_corpus(task, labels=labels)
+    if rows_of_model is None:
+        unique, reserved = own_corpus(task, labels=labels)
+    else:
+        unique, reserved = rows_of_model, Reserved.of(task, labels=labels)
     rows = unique.rows
     if digest(rows) != manifest.data["sha256"]:
         raise DataError(
