@@ -38,6 +38,10 @@ class Counts:
     reasons: Counter[str] = field(default_factory=Counter)
     stances: Counter[str] = field(default_factory=Counter)
 
+    def __add__(self, more: "Counts") -> "Counts":
+        """Return both together."""
+        return Counts(self.rows + more.rows, self.reasons + more.reasons, self.stances + more.stances)
+
 
 @dataclass(slots=True)
 class Progress:
@@ -96,7 +100,7 @@ class Checkpoint:
             DataError: another input, setting or model made what is committed.
         """
         if not self.recorded:
-            _replace(self.folder / MANIFEST, json.dumps(manifest, indent=1))
+            replace_file(self.folder / MANIFEST, json.dumps(manifest, indent=1))
             self._save()
             return
         self.progress = Progress.of_json((self.folder / PROGRESS).read_text(encoding="utf-8"))
@@ -192,7 +196,7 @@ class Checkpoint:
             self.folder.rmdir()
 
     def _save(self) -> None:
-        _replace(self.folder / PROGRESS, self.progress.to_json())
+        replace_file(self.folder / PROGRESS, self.progress.to_json())
 
 
 @contextmanager
@@ -242,6 +246,20 @@ def rejects_of(target: Path) -> Path:
     return target.with_name(f"{target.name}.rejects.jsonl")
 
 
+def replace_file(path: Path, content: str) -> None:
+    """Write a file so that a reader, and a later run, find the old content or the new, whole.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    new = path.with_name(f"{path.name}.new")
+    with new.open("w", encoding="utf-8") as file:
+        file.write(content)
+        _sync(file)
+    new.replace(path)
+    _sync_folder(path.parent)
+
+
 def _still_there(lock: IO[str], path: Path) -> bool:
     """Say whether the file locked is the one of that name, and not one that its last run has removed."""
     try:
@@ -259,15 +277,6 @@ def _open_at(path: Path, size: int) -> IO[bytes]:
     file.truncate(size)
     file.seek(size)
     return file
-
-
-def _replace(path: Path, content: str) -> None:
-    new = path.with_name(f"{path.name}.new")
-    with new.open("w", encoding="utf-8") as file:
-        file.write(content)
-        _sync(file)
-    new.replace(path)
-    _sync_folder(path.parent)
 
 
 def _sync(file: IO[Any]) -> None:

@@ -7,6 +7,7 @@
     |-- DataError           an input file or a row of it cannot be used
     |-- ArtifactError       a model is missing, damaged or of another format
     |-- RegistryError       the model store or the champion pointer cannot answer
+    |-- ClusterError        the machines that were to do the work cannot
     `-- Stopped             a signal asked a run to end
 """
 
@@ -29,6 +30,10 @@ class ArtifactError(StanceError):
 
 class RegistryError(StanceError):
     """The model store or the champion pointer cannot give what was asked for."""
+
+
+class ClusterError(StanceError):
+    """The machines that were to do the work cannot do it."""
 
 
 class Stopped(StanceError):

@@ -9,7 +9,8 @@ from serving.checkpoint import folder_of, recorded, rejects_of
 from serving.errors import DataError
 from serving.formats import PIPE, Format, format_named, format_of
 
-_WRITTEN_AS = {"csv": {"csv", "tsv"}, "tsv": {"csv", "tsv"}, "lines": {"lines", "csv", "tsv"}}
+_TABLES = {"csv", "tsv", "parquet"}
+_WRITTEN_AS = {"csv": _TABLES, "tsv": _TABLES, "lines": {"lines", *_TABLES}}
 """What a format may be written as, where that is not itself alone; the compression may always differ."""
 
 
