@@ -113,7 +113,7 @@ def score(
     added = _added_columns(engine, job.columns)
     if job.resume and PIPE in (job.source, job.target):
         raise DataError("--resume: expected an input and an output that are files, found stdin or stdout, which do not last.")
-    files = find_files(job.source, job.target, form=job.format, warn=warn)
+    files = find_files(job.source, job.target, form=job.format, warn=warn, resume=job.resume)
     run = _Run(job=job, engine=engine, files=files, progress=progress, warn=warn, added=added, many=is_many(job.source))
     begun = time.monotonic()
     if job.target == PIPE:

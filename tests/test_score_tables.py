@@ -151,7 +151,7 @@ def test_a_folder_is_scored_into_a_folder_with_the_same_names(predictor, tmp_pat
     with pytest.raises(DataError, match="expected the name of a new folder"):
         score(job, predictor=predictor)
     assert score(Job(source=tmp_path / "in" / "*.csv", target=tmp_path / "glob"), predictor=predictor).rows == 2
-    assert [path.name for path in (tmp_path / "glob").iterdir()] == ["b.csv"]
+    assert sorted(path.name for path in (tmp_path / "glob").iterdir()) == [".stance.json", "b.csv"]
     with pytest.raises(DataError, match="expected files to score, found none"):
         score(Job(source=tmp_path / "in" / "*.tsv", target=tmp_path / "none"), predictor=predictor)
 
