@@ -264,10 +264,14 @@ def replace_file(path: Path, content: str) -> None:
         OSError: it cannot be written.
     """
     new = path.with_name(f"{path.name}.new")
-    with new.open("w", encoding="utf-8") as file:
-        file.write(content)
-        _sync(file)
-    new.replace(path)
+    try:
+        with new.open("w", encoding="utf-8") as file:
+            file.write(content)
+            _sync(file)
+        new.replace(path)
+    except OSError:
+        new.unlink(missing_ok=True)
+        raise
     _sync_folder(path.parent)
 
 

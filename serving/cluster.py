@@ -65,6 +65,7 @@ def _imported(*, secret: bool) -> Any:
         os.environ.update(_QUIET)
         if secret:  # it listens on every address of this machine: without the secret no other process runs code through it
             os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=secrets.token_hex(32))
+            os.environ.setdefault("RAY_worker_niceness", "0")  # actors do all the work here: no other process of it goes before
     elif secret and not imported.is_initialized():
         raise ConfigError("--engine ray: Ray is imported already; call ray.init() first, or set RAY_ADDRESS.")
     try:

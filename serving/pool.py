@@ -164,10 +164,13 @@ class Pool:
             self._failed_starts += 1
             if self._failed_starts >= self.size + TRIES:
                 raise ClusterError(f"{self._failed_starts} actors died while they started ({_told(error)}).") from None
+            self._warn(f"an actor died while it started ({_told(error)})")
             self._add()
         else:
             self._failed_starts = 0
             self._alive.append(actor)
+            if len(self._alive) == self.size > 1:
+                self._warn(f"all {self.size} actors have started")
 
     def _tell(self) -> None:
         """Say now and then that no actor is there, and give up in the end."""

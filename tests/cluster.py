@@ -17,10 +17,11 @@ class Cluster:
 
     def __init__(self):
         secret = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32), "RAY_USAGE_STATS_ENABLED": "0"}
+        own = {"RAY_worker_niceness": "0"}  # else its actors wait for whatever else a busy machine does
         self.process = subprocess.Popen(
             [sys.executable, "-m", "tests.cluster"],
             cwd=ROOT,
-            env={**os.environ, **secret},
+            env={**os.environ, **secret, **own},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -56,11 +57,13 @@ class Cluster:
 
 
 def main():
+    folder = tempfile.mkdtemp(prefix="stance-nodes-", dir="/tmp")  # sockets need a short path
+    os.environ["RAY_TMPDIR"] = folder
+    Path(folder, "ray").mkdir()
     from ray import cluster_utils
 
     node = {"num_cpus": 1, "object_store_memory": 100_000_000, "include_dashboard": False}
-    folder = tempfile.mkdtemp(prefix="stance-ray-", dir="/tmp")
-    cluster = cluster_utils.Cluster(initialize_head=True, head_node_args={**node, "temp_dir": folder})
+    cluster = cluster_utils.Cluster(initialize_head=True, head_node_args=node)
     second = cluster.add_node(**node)
     tell(cluster.address)
     for _ in sys.stdin:

@@ -35,6 +35,7 @@ def commands(built, cluster, tmp_path_factory):
         for name, value in cluster.environment.items():
             patch.setenv(name, value)
         commands = Commands(tmp_path_factory.mktemp("commands"))
+        commands.stderr.touch()
     yield commands
     commands.close()
 
@@ -80,7 +81,9 @@ def test_a_node_an_actor_and_the_command_are_killed_and_every_row_is_that_of_the
     target, summary = tmp_path / "out.parquet", tmp_path / "summary.json"
     arguments = ("score", source, target, "--engine", "ray", "--chunk", CHUNK, "--summary", summary)
     commands.start(*arguments, "--actors", 2)
-    wait_for_chunks(commands, target, 20)
+    while "all 2 actors have started" not in commands.stderr.read_text(encoding="utf-8"):
+        assert not commands.ended(0.01), commands.wait()
+    wait_for_chunks(commands, target, chunks_of(target) + 20)
     cluster.kill_a_node()
     status, told = commands.wait()
     assert (status, "an actor was lost; 1 of 2 go on" in told) == (3, True), told
@@ -120,10 +123,26 @@ def test_without_a_cluster_it_starts_one_here_goes_on_from_a_local_run_and_leave
         score(Job(source=source, target=target, chunk=9), predictor=predictor, progress=stop)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     before = set(Path("/tmp").glob("stance-ray-*"))
-    command = [sys.executable, ROOT / "stance.py", "score", source, target, "--engine", "ray", "--chunk", "9", "--resume"]
+    command = [
+        sys.executable,
+        ROOT / "stance.py",
+        "score",
+        source,
+        target,
+        "--engine",
+        "ray",
+        "--actors",
+        "2",
+        "--chunk",
+        "9",
+        "--resume",
+    ]
     ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stdout) == (0, "")
-    assert re.fullmatch(rf"(\d+ of \d+ rows.*\n)*{len(texts)} rows, 0 rejected; .* texts a second\n", ended.stderr)
+    assert re.fullmatch(
+        rf"(\d+ of \d+ rows.*\n|stance: all 2 actors have started\n)*{len(texts)} rows, 0 rejected; .* texts a second\n",
+        ended.stderr,
+    )
     assert target.read_bytes() == whole.read_bytes()
     assert set(Path("/tmp").glob("stance-ray-*")) <= before
 
