@@ -10,7 +10,8 @@
     |-- rejects.jsonl   the rejected rows so far
     `-- progress.json   how much of all that counts; replaced, as a whole, after each chunk
 
-Bytes beyond what ``progress.json`` counts are of a chunk that was not committed, and are cut off.
+Bytes beyond what ``progress.json`` counts are of a chunk that was not committed, and are cut off. A folder that is complete holds
+both records itself, in a hidden file: a run that finds it under its own name has nothing left to do.
 """
 
 import fcntl
@@ -28,6 +29,7 @@ from serving.errors import DataError
 from serving.writers import ParquetWriter, Writer, json_line
 
 MANIFEST, PROGRESS, LOCK, OUTPUT, CHUNKS, REJECTS = "manifest.json", "progress.json", "lock", "output", "chunks", "rejects.jsonl"
+COMPLETE = ".stance.json"
 
 
 @dataclass(slots=True)
@@ -37,6 +39,10 @@ class Counts:
     rows: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
     stances: Counter[str] = field(default_factory=Counter)
+
+    def __add__(self, more: "Counts") -> "Counts":
+        """Return both together."""
+        return Counts(self.rows + more.rows, self.reasons + more.reasons, self.stances + more.stances)
 
 
 @dataclass(slots=True)
@@ -76,6 +82,7 @@ class Checkpoint:
         self._rejects: IO[bytes] | None = None
         self._writer: Writer | None = None
         self._output = self.folder / OUTPUT
+        self._manifest: dict[str, Any] = {}
 
     def keep_unless(self, resume: bool) -> None:
         """Check that nothing would be lost.
@@ -90,25 +97,25 @@ class Checkpoint:
             )
 
     def start(self, manifest: dict[str, Any]) -> None:
-        """Begin anew, or go on from what is committed.
+        """Begin anew, or go on from what is committed, which for a folder may be all of it.
 
         Raises:
             DataError: another input, setting or model made what is committed.
         """
-        if not self.recorded:
-            _replace(self.folder / MANIFEST, json.dumps(manifest, indent=1))
+        self._manifest = manifest
+        if self.recorded:
+            self.progress = Progress.of_json((self.folder / PROGRESS).read_text(encoding="utf-8"))
+            if self.progress.finished and not (self.folder / MANIFEST).exists():
+                return  # killed while it removed this folder: the output is in its place
+            committed = json.loads((self.folder / MANIFEST).read_text(encoding="utf-8"))
+            _compare(manifest, committed, where=self.folder)
+        elif self._whole_folder and complete(self.target):
+            content = json.loads((self.target / COMPLETE).read_text(encoding="utf-8"))
+            _compare(manifest, content["manifest"], where=self.target)
+            self.progress = Progress.of_json(content["progress"])
+        else:
+            replace_file(self.folder / MANIFEST, json.dumps(manifest, indent=1))
             self._save()
-            return
-        self.progress = Progress.of_json((self.folder / PROGRESS).read_text(encoding="utf-8"))
-        if self.progress.finished and not (self.folder / MANIFEST).exists():
-            return  # killed while it removed this folder: the output is in its place
-        committed = json.loads((self.folder / MANIFEST).read_text(encoding="utf-8"))
-        for name, value in manifest.items():
-            if committed.get(name) != value:
-                raise DataError(
-                    f"{self.folder}: --resume expected the {name} of the run that was cut short ({_short(committed.get(name))}),"
-                    f" found another ({_short(value)}); give that one, or delete this folder to begin anew."
-                )
 
     @property
     def recorded(self) -> bool:
@@ -161,8 +168,11 @@ class Checkpoint:
     def finish(self) -> None:
         """Put rejects and output under their names, the output last: its presence means that all is there."""
         if not self.progress.finished:
-            (self.folder / OUTPUT).mkdir(exist_ok=True) if self._whole_folder else None
             self.progress.finished = True
+            if self._whole_folder:
+                (self.folder / OUTPUT).mkdir(exist_ok=True)
+                record = {"manifest": self._manifest, "progress": self.progress.to_json()}
+                replace_file(self.folder / OUTPUT / COMPLETE, json.dumps(record))
             self._save()
         if not self.progress.counts.reasons:
             rejects_of(self.target).unlink(missing_ok=True)  # of an earlier run: it would speak of rows that this one scored
@@ -192,7 +202,7 @@ class Checkpoint:
             self.folder.rmdir()
 
     def _save(self) -> None:
-        _replace(self.folder / PROGRESS, self.progress.to_json())
+        replace_file(self.folder / PROGRESS, self.progress.to_json())
 
 
 @contextmanager
@@ -237,9 +247,32 @@ def recorded(target: Path) -> bool:
     return (folder_of(target) / PROGRESS).exists()
 
 
+def complete(target: Path) -> bool:
+    """Say whether a folder is the complete output of a run."""
+    return (target / COMPLETE).is_file()
+
+
 def rejects_of(target: Path) -> Path:
     """Return where rows that could not be scored are told."""
     return target.with_name(f"{target.name}.rejects.jsonl")
+
+
+def replace_file(path: Path, content: str) -> None:
+    """Write a file so that a reader, and a later run, find the old content or the new, whole.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    new = path.with_name(f"{path.name}.new")
+    try:
+        with new.open("w", encoding="utf-8") as file:
+            file.write(content)
+            _sync(file)
+        new.replace(path)
+    except OSError:
+        new.unlink(missing_ok=True)
+        raise
+    _sync_folder(path.parent)
 
 
 def _still_there(lock: IO[str], path: Path) -> bool:
@@ -261,15 +294,6 @@ def _open_at(path: Path, size: int) -> IO[bytes]:
     return file
 
 
-def _replace(path: Path, content: str) -> None:
-    new = path.with_name(f"{path.name}.new")
-    with new.open("w", encoding="utf-8") as file:
-        file.write(content)
-        _sync(file)
-    new.replace(path)
-    _sync_folder(path.parent)
-
-
 def _sync(file: IO[Any]) -> None:
     file.flush()
     os.fsync(file.fileno())
@@ -281,6 +305,15 @@ def _sync_folder(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _compare(manifest: dict[str, Any], committed: dict[str, Any], *, where: Path) -> None:
+    for name, value in manifest.items():
+        if committed.get(name) != value:
+            raise DataError(
+                f"{where}: --resume expected the {name} of the earlier run ({_short(committed.get(name))}),"
+                f" found another ({_short(value)}); give that one, or delete this folder to begin anew."
+            )
 
 
 def _short(value: Any) -> str:

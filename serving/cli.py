@@ -3,12 +3,18 @@
 import json
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from serving.models_cli import models
+
+if TYPE_CHECKING:
+    from serving.engine import Engine
+    from serving.predictor import Predictor
 
 Model = Annotated[str | None, typer.Option("--model", help="Tag of the model; the champion by default.", metavar="TAG")]
 
@@ -99,6 +105,13 @@ def score(
     chunk: Annotated[int, typer.Option(min=1, help="Rows computed and committed at once.", metavar="ROWS")] = 2048,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where a run that was cut short stopped.")] = False,
     on_error: Annotated[Literal["reject", "stop"], typer.Option(help="What to do with a row that cannot be scored.")] = "reject",
+    engine: Annotated[
+        Literal["local", "ray"], typer.Option(help="Where the model runs: here, or on the Ray cluster of $RAY_ADDRESS.")
+    ] = "local",
+    actors: Annotated[
+        int | None, typer.Option(min=1, help="Models on Ray; by default as many as there is room for.", metavar="N")
+    ] = None,
+    actor_cpus: Annotated[int, typer.Option(min=1, help="Processors, and threads, of each.", metavar="N")] = 1,
     summary_file: Annotated[
         Path | None, typer.Option("--summary", help="Write the summary here as JSON as well.", metavar="FILE")
     ] = None,
@@ -107,7 +120,7 @@ def score(
     """Score a file: every column kept, in order, with the stance beside it.
 
     CSV, TSV, JSON Lines, Parquet and plain lines, told by the name (.csv, .jsonl.gz, .txt.zst). The output has the input's
-    format, with any compression; CSV, TSV and plain lines may become CSV or TSV. Plain lines get the added cells behind tabs.
+    format, with any compression; CSV, TSV and plain lines may become CSV, TSV or Parquet. Plain lines get the cells behind tabs.
     Rows that cannot be scored keep their place with empty stance columns and are told in OUTPUT.rejects.jsonl (exit status 3).
     The output appears when complete; until then the work is kept in OUTPUT.partial, from which --resume goes on.
 
@@ -126,8 +139,9 @@ def score(
         not summary_file.parent.is_dir() or summary_file.resolve() in (source.resolve(), target.resolve())
     ):
         raise DataError(f"{summary_file}: expected a file of its own in a folder that exists.")
+    if engine == "local" and (actors is not None or actor_cpus != 1):
+        raise typer.BadParameter("expected --engine ray beside it", param_hint="--actors and --actor-cpus")
     with raising_stopped():
-        from serving.predictor import Predictor
         from serving.score import Job, score
 
         job = Job(
@@ -142,14 +156,11 @@ def score(
             encoding=encoding,
             delimiter=delimiter,
         )
-        predictor = Predictor.load(model)
-        with rows_progress() as progress:
-            summary = score(
-                job, predictor=predictor, progress=progress, warn=lambda told: typer.echo(f"stance: {told}", err=True)
-            )
+        with _engine(engine, model=model, actors=actors, processors=actor_cpus) as predictor, rows_progress() as progress:
+            summary = score(job, predictor=predictor, progress=progress, warn=_warn)
     if summary_file is not None:
-        summary_file.write_text(json.dumps(asdict(summary), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    shares = ", ".join(f"{label} {summary.stances[label]} ({summary.shares[label]:.1%})" for label in predictor.labels)
+        _write_summary(summary_file, json.dumps(asdict(summary), indent=2, ensure_ascii=False) + "\n")
+    shares = ", ".join(f"{label} {count} ({summary.shares[label]:.1%})" for label, count in summary.stances.items())
     speed = f"{summary.texts_per_second:.0f} texts a second"
     typer.echo(f"{summary.rows} rows, {summary.rejected} rejected; {shares}; {speed}", err=True)
     for reason, count in summary.rejected_by_reason.items():
@@ -158,6 +169,37 @@ def score(
         if target != PIPE:
             typer.echo(f"rejected rows: {job.rejects}", err=True)
         raise typer.Exit(3)
+
+
+@contextmanager
+def _engine(name: str, *, model: str | None, actors: int | None, processors: int) -> Iterator["Predictor | Engine"]:
+    """Yield what scores: the predictor in this process, or an engine on Ray."""
+    if name == "local":
+        from serving.predictor import Predictor
+
+        yield Predictor.load(model)
+        return
+    from serving.ray_engine import ray_engine
+
+    with ray_engine(model, actors=actors, processors=processors, warn=_warn) as engine:
+        yield engine
+
+
+def _write_summary(path: Path, content: str) -> None:
+    from serving.checkpoint import replace_file
+    from serving.errors import DataError
+
+    try:
+        if path.is_file() or not path.exists():
+            replace_file(path, content)
+        else:  # a pipe or a terminal: nothing may take its place
+            path.write_text(content, encoding="utf-8")
+    except OSError as error:
+        raise DataError(f"{path}: the summary cannot be written ({error.strerror or error}); the output is complete.") from None
+
+
+def _warn(told: str) -> None:
+    typer.echo(f"stance: {told}", err=True)
 
 
 def serve(

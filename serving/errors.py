@@ -8,6 +8,7 @@
     |-- ArtifactError       a model is missing, damaged or of another format
     |-- RegistryError       the model store or the champion pointer cannot answer
     |-- StoreError          the corrections' database cannot answer
+    |-- ClusterError        the machines that were to do the work cannot
     `-- Stopped             a signal asked a run to end
 """
 
@@ -34,6 +35,10 @@ class RegistryError(StanceError):
 
 class StoreError(StanceError):
     """The database of corrections cannot be reached, read or written."""
+
+
+class ClusterError(StanceError):
+    """The machines that were to do the work cannot do it."""
 
 
 class Stopped(StanceError):

@@ -1,7 +1,7 @@
 """The predictor: an artifact in memory that turns texts into stances. Everything that scores text scores it here."""
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,10 @@ TOKENS_PER_BATCH = 4096
 
 BATCH_COST = 32
 """What a batch costs beside its padded tokens, in tokens: `python -m benchmarks.throughput` shows what planning with it saves."""
+
+TEXTS_AT_ONCE = 2048
+CHARACTERS_AT_ONCE = 4_000_000
+"""A stream of texts is scored so many at a time, or fewer where they are long: enough for batches of like length."""
 
 DECIMALS = 6
 """Digits of a probability that are written out; the rest differs from processor to processor."""
@@ -96,13 +100,28 @@ class Predictor:
         encoded = self.encode(texts)
         return self.predictions(self.logits(encoded), encoded)
 
-    def check(self, texts: Sequence[str]) -> None:
-        """Check that every text may be scored.
+    def stream(self, texts: Iterable[str]) -> Iterator[Prediction]:
+        """Yield one prediction a text, in order, however many there are: memory holds :data:`TEXTS_AT_ONCE` of them.
+
+        Texts are taken as predictions are asked for, that many ahead.
+
+        Raises:
+            DataError: a text is empty or holds nothing but white space; those before its window have been yielded.
+        """
+        first = 0
+        for window in _windows(texts):
+            self.check(window, first=first)
+            encoded = self.encode(window)
+            yield from self.predictions(self.logits(encoded), encoded)
+            first += len(window)
+
+    def check(self, texts: Sequence[str], *, first: int = 0) -> None:
+        """Check that every text may be scored; ``first`` is the number of the first one in the message.
 
         Raises:
             DataError: a text is empty or holds nothing but white space.
         """
-        for index, text in enumerate(texts):
+        for index, text in enumerate(texts, first):
             if not text.strip():
                 raise DataError(f"text {index}: expected at least one character that is not white space, found none.")
 
@@ -184,11 +203,25 @@ def compile_runtime(path: Path, *, form: str, threads: int = 0) -> "openvino.Com
     }
     if threads:
         settings["INFERENCE_NUM_THREADS"] = threads
+        settings["ENABLE_CPU_PINNING"] = False  # two processes would pin theirs to the same processors
     try:
         core = openvino.Core()
         return core.compile_model(core.read_model(path), "CPU", settings)
     except RuntimeError as error:
         raise ArtifactError(f"{path}: the runtime cannot load this graph ({str(error).splitlines()[0]}).") from None
+
+
+def _windows(texts: Iterable[str]) -> Iterator[list[str]]:
+    window: list[str] = []
+    characters = 0
+    for text in texts:
+        window.append(text)
+        characters += len(text)
+        if len(window) == TEXTS_AT_ONCE or characters >= CHARACTERS_AT_ONCE:
+            yield window
+            window, characters = [], 0
+    if window:
+        yield window
 
 
 def plan_batches(lengths: Sequence[int]) -> list[list[int]]:

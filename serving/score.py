@@ -1,11 +1,10 @@
 """Batch scoring: rows in, the same rows in the same order out, with the stance beside each.
 
 An input is read twice: once to count and check it, so that what cannot be read is told before anything is computed, and once to
-score it, chunk by chunk. Each chunk is committed (:mod:`serving.checkpoint`) before the next one is read.
+score it, chunk by chunk (:mod:`serving.engine`). Chunks are committed (:mod:`serving.checkpoint`) one by one, in their order.
 """
 
 import hashlib
-import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -18,14 +17,15 @@ import pyarrow as pa
 
 from serving.artifact import sha256_of
 from serving.checkpoint import Checkpoint, Counts, hold, rejects_of
-from serving.chunks import Chunk, ReadOptions
-from serving.errors import DataError, Stopped
+from serving.chunks import ReadOptions
+from serving.engine import Engine, LocalEngine, Piece, Task, added_columns, find_blanks, rejects
+from serving.errors import ClusterError, DataError, Stopped
 from serving.formats import PIPE, shown
 from serving.pipe import Pipe
-from serving.predictor import DECIMALS, Prediction, Predictor
+from serving.predictor import Predictor
 from serving.sources import File, find_files, is_many
 from serving.tables import open_table
-from serving.writers import Cell, writer_for
+from serving.writers import writer_for
 
 ROWS_PER_CHUNK = 2048
 """Rows computed and committed at once: enough for batches of like length, little to lose."""
@@ -73,7 +73,7 @@ class Summary:
 @dataclass(slots=True)
 class _Run:
     job: Job
-    predictor: Predictor
+    engine: Engine
     files: list[File]
     progress: Callable[[int, int | None], None]
     warn: Callable[[str], None]
@@ -96,11 +96,11 @@ class _Run:
 def score(
     job: Job,
     *,
-    predictor: Predictor,
+    predictor: Predictor | Engine,
     progress: Callable[[int, int | None], None] = lambda done, total: None,
     warn: Callable[[str], None] = lambda message: None,
 ) -> Summary:
-    """Score a file, a folder or a stream.
+    """Score a file, a folder or a stream with a predictor, or with an engine that has one elsewhere.
 
     ``progress`` is told the rows done after each chunk and how many there are (None for stdin), ``warn`` what had to be guessed
     and, where the output is stdout, which rows were rejected. Output and rejects appear under their names only when complete.
@@ -109,11 +109,12 @@ def score(
         DataError: the input cannot be read, the output cannot be written, or a row is bad and ``on_error`` is ``stop``.
         Stopped: a signal was turned into it; what is committed stays.
     """
-    added = _added_columns(predictor, job.columns)
+    engine = LocalEngine(predictor) if isinstance(predictor, Predictor) else predictor
+    added = _added_columns(engine, job.columns)
     if job.resume and PIPE in (job.source, job.target):
         raise DataError("--resume: expected an input and an output that are files, found stdin or stdout, which do not last.")
-    files = find_files(job.source, job.target, form=job.format, warn=warn)
-    run = _Run(job=job, predictor=predictor, files=files, progress=progress, warn=warn, added=added, many=is_many(job.source))
+    files = find_files(job.source, job.target, form=job.format, warn=warn, resume=job.resume)
+    run = _Run(job=job, engine=engine, files=files, progress=progress, warn=warn, added=added, many=is_many(job.source))
     begun = time.monotonic()
     if job.target == PIPE:
         work: Pipe | Checkpoint = Pipe(source=shown(job.source), warn=warn)
@@ -144,8 +145,8 @@ def _guarded(run: _Run, work: Pipe | Checkpoint) -> Counts:
     except OSError as error:
         where = error.filename or ("stdout" if run.job.target == PIPE else run.job.target)
         raise DataError(f"{where}: cannot be written ({error.strerror or error}){_kept(run, work)}") from None
-    except Stopped as stopped:
-        raise Stopped(f"{stopped}{_kept(run, work)}") from None
+    except (ClusterError, Stopped) as error:
+        raise type(error)(f"{error}{_kept(run, work)}") from None
     return work.progress.counts
 
 
@@ -157,30 +158,42 @@ def _kept(run: _Run, work: Pipe | Checkpoint) -> str:
 
 
 def _run(run: _Run, work: Pipe | Checkpoint) -> None:
-    for index, file in enumerate(run.files):
-        if index < work.progress.files:
+    under_way = False
+    for task, scored in run.engine.scored(_pieces(run, files=work.progress.files, chunks=work.progress.chunks)):
+        if scored is None:
+            if under_way:
+                work.end()
+            work.begin(task.name, task.writer)
+            under_way = True
             continue
+        _stop_at(run, run.files[task.index], scored.rejects)
+        counts = work.progress.counts + scored.counts
+        work.commit(scored.rows, rejects=scored.rejects, counts=counts)
+        run.progress(counts.rows, run.total)
+    if under_way:
+        work.end()
+
+
+def _pieces(run: _Run, *, files: int, chunks: int) -> Iterator[Piece]:
+    """Yield what is left to score after so many whole files and chunks of the next one."""
+    for index, file in enumerate(run.files[files:], files):
         with run.open(file) as reader:
             if file.path == PIPE:
                 _warn_guesses(run, file, reader.guesses)
             writer = writer_for(file.output, source=file.format, reader=reader, added=run.added)
-            work.begin(file.name, writer)
-            for chunk in islice(reader.chunks(run.job.chunk), work.progress.chunks, None):
-                predictions = _predict(chunk, predictor=run.predictor)
-                rejects = _rejects(run, file, chunk)
-                columns = _columns(predictions, predictor=run.predictor, names=run.added)
-                counts = _counted(work.progress.counts, chunk, predictions)
-                work.commit(writer.part(chunk, columns), rejects=rejects, counts=counts)
-                run.progress(counts.rows, run.total)
+            name = file.name if run.many else None
+            task = Task(index=index, name=file.name, writer=writer, added=tuple(run.added), rejects_name=name)
+            yield task, None
+            for chunk in islice(reader.chunks(run.job.chunk), chunks if index == files else 0, None):
+                yield task, chunk
         if run.stats and run.stats[index] != _stat(file.path):
             raise DataError(f"{file.path}: changed while it was read; run again.")
-        work.end()
 
 
 def _manifest(run: _Run) -> dict[str, Any]:
     """Return all that the bytes of the output depend on, after reading every input once."""
-    job, predictor = run.job, run.predictor
-    model = {"tag": predictor.tag, "sha256": hashlib.sha256(predictor.manifest.model_dump_json().encode()).hexdigest()}
+    job, engine = run.job, run.engine
+    model = {"tag": engine.tag, "sha256": hashlib.sha256(engine.manifest.model_dump_json().encode()).hexdigest()}
     settings = {
         "text_column": job.text_column,
         "columns": list(run.added),
@@ -208,8 +221,8 @@ def _survey(run: _Run, file: File) -> int:
         for chunk in reader.chunks(run.job.chunk):
             rows += len(chunk.texts)
             if run.job.on_error == "stop":
-                _find_blanks(chunk)
-                _rejects(run, file, chunk)
+                find_blanks(chunk)
+                _stop_at(run, file, rejects(chunk, file=None))
     return rows
 
 
@@ -226,50 +239,18 @@ def _stat(path: Path) -> tuple[int, int]:
     return found.st_size, found.st_mtime_ns
 
 
-def _find_blanks(chunk: Chunk) -> None:
-    for index, text in enumerate(chunk.texts):
-        if text is not None and not text.strip():
-            chunk.faults[index] = "the text is empty"
-
-
-def _predict(chunk: Chunk, *, predictor: Predictor) -> list[Prediction | None]:
-    """Return a prediction a row, None where there is none; adds a fault for every text that is blank."""
-    _find_blanks(chunk)
-    good = [i for i, fault in enumerate(chunk.faults) if not fault]
-    predictions: list[Prediction | None] = [None] * len(chunk.texts)
-    for index, prediction in zip(good, predictor.predict([chunk.texts[i] or "" for i in good]), strict=True):
-        predictions[index] = prediction
-    return predictions
-
-
-def _rejects(run: _Run, file: File, chunk: Chunk) -> list[dict[str, Any]]:
-    rejects = []
-    for number, fault, raw in zip(chunk.numbers, chunk.faults, chunk.raw, strict=True):
-        if not fault:
-            continue
-        if run.job.on_error == "stop":
-            raise DataError(f"{shown(file.path)}:{number}: {fault}. `--on-error reject` sets such rows aside instead.")
-        where = {"file": file.name} if run.many else {}
-        rejects.append({**where, "line": number, "reason": fault, "row": raw})
-    return rejects
-
-
-def _counted(before: Counts, chunk: Chunk, predictions: list[Prediction | None]) -> Counts:
-    # Of cells, any number may be found: one reason for all, so that the summary stays small.
-    reasons = (re.sub(r"found \d+$", "found another number", fault) for fault in chunk.faults if fault)
-    return Counts(
-        rows=before.rows + len(chunk.texts),
-        reasons=before.reasons + type(before.reasons)(reasons),
-        stances=before.stances + type(before.stances)(p.label for p in predictions if p),
-    )
+def _stop_at(run: _Run, file: File, rejected: list[dict[str, Any]]) -> None:
+    if rejected and run.job.on_error == "stop":
+        where, fault = f"{shown(file.path)}:{rejected[0]['line']}", rejected[0]["reason"]
+        raise DataError(f"{where}: {fault}. `--on-error reject` sets such rows aside instead.")
 
 
 def _summary(run: _Run, counts: Counts, *, begun: float, scored_before: int) -> Summary:
     seconds = time.monotonic() - begun
     scored = counts.stances.total()
-    stances = {label: counts.stances[label] for label in run.predictor.labels}
+    stances = {label: counts.stances[label] for label in run.engine.manifest.label_names}
     return Summary(
-        model=run.predictor.tag,
+        model=run.engine.tag,
         rows=counts.rows,
         rejected=counts.reasons.total(),
         rejected_by_reason=dict(sorted(counts.reasons.items())),
@@ -280,34 +261,10 @@ def _summary(run: _Run, counts: Counts, *, begun: float, scored_before: int) -> 
     )
 
 
-def _added_columns(predictor: Predictor, names: tuple[str, ...]) -> dict[str, type]:
+def _added_columns(engine: Engine, names: tuple[str, ...]) -> dict[str, type]:
     """Return the added columns asked for, in their own order, with their types."""
-    columns: dict[str, type] = {
-        "stance": str,
-        "stance_confidence": float,
-        **{f"stance_p_{label}": float for label in predictor.labels},
-        "stance_abstain": bool,
-        "stance_model": str,
-    }
+    columns = added_columns(engine.manifest.label_names)
     unknown = [name for name in names if name not in columns]
     if unknown:
         raise DataError(f"--columns: expected some of {','.join(columns)}, found {unknown[0]!r}.")
     return {name: kind for name, kind in columns.items() if not names or name in names}
-
-
-def _columns(predictions: list[Prediction | None], *, predictor: Predictor, names: dict[str, type]) -> dict[str, list[Cell]]:
-    def column(value: Callable[[Prediction], Any]) -> Iterator[Cell]:
-        return (None if prediction is None else value(prediction) for prediction in predictions)
-
-    probabilities = {
-        f"stance_p_{label}": column(lambda p, label=label: round(p.probabilities[label], DECIMALS))  # type: ignore[misc]
-        for label in predictor.labels
-    }
-    columns = {
-        "stance": column(lambda p: p.label),
-        "stance_confidence": column(lambda p: round(p.confidence, DECIMALS)),
-        **probabilities,
-        "stance_abstain": column(lambda p: p.abstain),
-        "stance_model": column(lambda _: predictor.tag),
-    }
-    return {name: list(columns[name]) for name in names}

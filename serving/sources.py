@@ -5,11 +5,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from serving.checkpoint import folder_of, recorded, rejects_of
+from serving.checkpoint import complete, folder_of, recorded, rejects_of
 from serving.errors import DataError
 from serving.formats import PIPE, Format, format_named, format_of
 
-_WRITTEN_AS = {"csv": {"csv", "tsv"}, "tsv": {"csv", "tsv"}, "lines": {"lines", "csv", "tsv"}}
+_TABLES = {"csv", "tsv", "parquet"}
+_WRITTEN_AS = {"csv": _TABLES, "tsv": _TABLES, "lines": {"lines", *_TABLES}}
 """What a format may be written as, where that is not itself alone; the compression may always differ."""
 
 
@@ -23,14 +24,18 @@ class File:
     output: Format
 
 
-def find_files(source: Path, target: Path, *, form: str | None, warn: Callable[[str], None]) -> list[File]:
+def find_files(
+    source: Path, target: Path, *, form: str | None, warn: Callable[[str], None], resume: bool = False
+) -> list[File]:
     """Return the files to score, in sorted order; ``form`` names their format where the names do not tell it.
+
+    A folder that holds something is no output, unless ``resume`` says that it may be this run's own.
 
     Raises:
         DataError: there are none, a format is not known or would change, or the run would overwrite what it reads.
     """
     if is_many(source):
-        return _many(source, target, form=form, warn=warn)
+        return _many(source, target, form=form, warn=warn, resume=resume)
     named = format_named(form) if form else None
     input_format = named or format_of(target if source == PIPE else source)
     output_format = input_format if target == PIPE else _told(target, otherwise=input_format if form else None)
@@ -51,12 +56,13 @@ def is_many(source: Path) -> bool:
     return source.is_dir() or (not source.exists() and glob.has_magic(str(source)))
 
 
-def _many(source: Path, target: Path, *, form: str | None, warn: Callable[[str], None]) -> list[File]:
+def _many(source: Path, target: Path, *, form: str | None, warn: Callable[[str], None], resume: bool) -> list[File]:
     base, paths = _listed(source)
     if target == PIPE:
         raise DataError(f"{source}: expected a folder as the output of many files, found stdout.")
     holds = target.is_file() or (target.is_dir() and any(target.iterdir()))
-    if holds and not recorded(target):  # else it may be this run's own, which was killed right after it put it there
+    own = recorded(target) or (resume and complete(target))  # killed right after it put it there, or later
+    if holds and not own:
         raise DataError(
             f"{target}: expected the name of a new folder for the output of many files, found one that holds something."
         )

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from serving.chunks import Chunk, Reader
+from serving.errors import DataError
 from serving.formats import DELIMITERS, Format, compress
 
 Cell = str | float | bool | None
@@ -40,7 +41,7 @@ class Writer(Protocol):
 def writer_for(form: Format, *, source: Format, reader: Reader, added: dict[str, type]) -> Writer:
     """Return a writer for what ``reader`` reads from a file of format ``source``; ``added`` names new columns and their types."""
     if form.kind == "parquet":
-        return ParquetWriter(reader.schema, added=added)
+        return ParquetWriter(reader.schema or _texts(reader.columns), added=added)
     if form.kind == "jsonl":
         return _JsonLinesWriter(form, reader=reader)
     if form.kind == "lines":
@@ -126,7 +127,7 @@ class ParquetWriter:
         sink = pa.BufferOutputStream()
         options = pa.ipc.IpcWriteOptions(compression="zstd")
         with pa.ipc.new_stream(sink, self._schema, options=options) as stream:
-            stream.write_batch(pa.RecordBatch.from_arrays([*chunk.payload.columns, *cells], schema=self._schema))
+            stream.write_batch(pa.RecordBatch.from_arrays([*_columns(chunk.payload), *cells], schema=self._schema))
         content: bytes = sink.getvalue().to_pybytes()
         return _LENGTH.pack(len(content)) + content
 
@@ -156,6 +157,26 @@ class ParquetWriter:
     def _write(self, writer: pq.ParquetWriter, group: list[pa.Table]) -> None:
         table = pa.concat_tables(group).unify_dictionaries()
         writer.write_table(table, row_group_size=max(1, table.num_rows))
+
+
+def _texts(columns: Sequence[str]) -> pa.Schema:
+    """Return the schema of a table of text.
+
+    Raises:
+        DataError: two columns have one name, which Parquet cannot hold.
+    """
+    twice = [name for name in columns if columns.count(name) > 1]
+    if twice:
+        raise DataError(f"a Parquet output: expected columns of different names, found {twice[0]!r} more than once; write CSV.")
+    return pa.schema([pa.field(name, pa.string()) for name in columns])
+
+
+def _columns(payload: Any) -> Sequence[Any]:
+    """Return the columns of a batch, or of rows of cells."""
+    if isinstance(payload, pa.RecordBatch):
+        columns: Sequence[Any] = payload.columns
+        return columns
+    return [pa.array(column, type=pa.string()) for column in zip(*payload, strict=True)]
 
 
 def json_line(row: Any) -> str:

@@ -124,3 +124,32 @@ def test_a_cut_text_keeps_its_closing_token(tiny_base):
     assert len(long.ids) == 8
     assert long.ids[-1] == short.ids[-1] == 3
     assert not short.truncated
+
+
+def test_a_stream_gives_the_predictions_of_the_list_window_by_window(predictor, texts, monkeypatch):
+    monkeypatch.setattr("serving.predictor.TEXTS_AT_ONCE", 10)
+    monkeypatch.setattr("serving.predictor.CHARACTERS_AT_ONCE", 5_000)
+    taken = []
+
+    def given():
+        for text in texts:
+            taken.append(text)
+            yield text
+
+    stream = predictor.stream(given())
+    assert taken == []
+    found = [next(stream)]
+    assert taken == texts[:10]  # no more than its window is held
+    found += stream
+    assert [prediction.label for prediction in found] == [prediction.label for prediction in predictor.predict(texts)]
+    for one, other in zip(found, predictor.predict(texts), strict=True):
+        assert one.probabilities == pytest.approx(other.probabilities, abs=TOLERANCE / 3)
+    assert list(predictor.stream([])) == []
+
+
+def test_a_stream_names_the_text_that_cannot_be_scored(predictor, monkeypatch):
+    monkeypatch.setattr("serving.predictor.TEXTS_AT_ONCE", 2)
+    stream = predictor.stream(["one", "two", "three", " "])
+    assert [next(stream).truncated, next(stream).truncated] == [False, False]
+    with pytest.raises(DataError, match="^text 3: expected at least one character"):
+        next(stream)

@@ -9,7 +9,8 @@ import sys
 
 import pytest
 
-from benchmarks.readme import README, sections
+from benchmarks import scale
+from benchmarks.readme import README, result, sections
 from serving.artifact import sha256_of
 from tests.conftest import ROOT
 from tests.server import running
@@ -41,6 +42,18 @@ def blocks(language):
 @pytest.mark.parametrize("name", ["results", "costs", "explain"])
 def test_measured_parts_are_those_of_the_result_files(name):
     assert f"<!-- {name} -->\n{sections()[name]}\n<!-- end of {name} -->" in README.read_text(encoding="utf-8")
+
+
+def test_the_plan_is_reckoned_from_the_result_file():
+    block = f"<!-- plan -->\n{scale.section(result('cluster'))}\n<!-- end of plan -->"
+    assert block in scale.PLAN.read_text(encoding="utf-8")
+
+
+def test_the_plan_is_reckoned_right():
+    rows = {"input, CSV": 100, "output, Parquet": 200, "to an actor": 150, "from an actor": 50}
+    found = {"texts_a_second_an_actor": 50.0, "command_rows_a_second": 2000, "bytes_a_row": rows}
+    plan = scale.reckon(found, scale.Size(sentences=28_800_000, machines=2))  # 16 processors: 800 texts a second a machine
+    assert list(plan.values()) == ["2", "2", "5.0", "10", "2.9 GB", "5.8 GB", "5.8 GB", "$6", "$0.213"]
 
 
 def test_every_command_that_the_readme_names_exists():
@@ -96,7 +109,9 @@ def test_the_python_example_runs(home):
     done = subprocess.run(
         [sys.executable, "-c", code], env={**os.environ, "BENTOML_HOME": str(home)}, capture_output=True, text=True, check=True
     )
-    assert done.stdout.strip() in ("supportive", "critical", "denying", "neutral")
+    labels = done.stdout.split()
+    assert len(labels) == 4
+    assert set(labels) <= {"supportive", "critical", "denying", "neutral"}
 
 
 def test_the_example_task_is_read(tmp_path):

@@ -94,17 +94,33 @@ def test_killed_before_any_change_that_it_makes_it_ends_with_the_same_bytes(comm
         status, _ = commands.run("score", source, target, "--chunk", 5, die_before=count)
         if status != -signal.SIGKILL:
             break
-        complete = ending == "folder" and target.exists() and not (folder_of(target) / "progress.json").exists()
         status, told = commands.run("score", source, target, "--chunk", 5, "--resume")
-        if complete:  # killed with nothing left to do but to remove the empty work folder
-            assert (status, "found one that holds something" in told) == (1, True), told
-            (folder_of(target) / "lock").unlink(missing_ok=True)
-            folder_of(target).rmdir()
-        else:
-            assert status == 3, (count, told)
+        assert status == 3, (count, told)
+        assert not folder_of(target).exists(), count
         assert outcome(target.parent) == outcome(whole.parent), count
     assert status == 3
     assert count > 10
+
+
+def test_a_folder_that_is_complete_is_told_from_one_of_another_run(predictor, texts, tmp_path):
+    source, target = tmp_path / "in", tmp_path / "out"
+    source.mkdir()
+    write_table(source / "a.csv", rows(texts)[:8])
+    job = Job(source=source, target=target)
+    whole = score(job, predictor=predictor)
+    before = outcome(tmp_path)
+    again = score(replace(job, resume=True), predictor=predictor)
+    assert (again.rows, again.stances, outcome(tmp_path)) == (whole.rows, whole.stances, before)
+    with pytest.raises(DataError, match="expected the name of a new folder"):
+        score(job, predictor=predictor)
+    with pytest.raises(DataError, match="out: --resume expected the settings of the earlier run"):
+        score(replace(job, resume=True, chunk=3), predictor=predictor)
+    write_table(source / "a.csv", rows(texts)[:7])
+    with pytest.raises(DataError, match="out: --resume expected the input of the earlier run"):
+        score(replace(job, resume=True), predictor=predictor)
+    assert {name: content for name, content in outcome(tmp_path).items() if name != "in/a.csv"} == {
+        name: content for name, content in before.items() if name != "in/a.csv"
+    }
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -163,7 +179,7 @@ def cut_short(predictor, tmp_path):
 def test_another_input_or_setting_is_not_resumed(predictor, cut_short, change, name):
     if not change:
         cut_short.source.write_text("text\n" + "goop\n" * 9)
-    with pytest.raises(DataError, match=f"--resume expected the {name} of the run that was cut short"):
+    with pytest.raises(DataError, match=f"--resume expected the {name} of the earlier run"):
         score(replace(cut_short, resume=True, **change), predictor=predictor)
     assert folder_of(cut_short.target).is_dir()
 
@@ -171,7 +187,7 @@ def test_another_input_or_setting_is_not_resumed(predictor, cut_short, change, n
 def test_another_model_is_not_resumed(predictor, cut_short):
     other = copy(predictor)
     other.tag = "stance:other"
-    with pytest.raises(DataError, match="--resume expected the model of the run that was cut short"):
+    with pytest.raises(DataError, match="--resume expected the model of the earlier run"):
         score(replace(cut_short, resume=True), predictor=other)
 
 

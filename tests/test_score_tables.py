@@ -151,7 +151,7 @@ def test_a_folder_is_scored_into_a_folder_with_the_same_names(predictor, tmp_pat
     with pytest.raises(DataError, match="expected the name of a new folder"):
         score(job, predictor=predictor)
     assert score(Job(source=tmp_path / "in" / "*.csv", target=tmp_path / "glob"), predictor=predictor).rows == 2
-    assert [path.name for path in (tmp_path / "glob").iterdir()] == ["b.csv"]
+    assert sorted(path.name for path in (tmp_path / "glob").iterdir()) == [".stance.json", "b.csv"]
     with pytest.raises(DataError, match="expected files to score, found none"):
         score(Job(source=tmp_path / "in" / "*.tsv", target=tmp_path / "none"), predictor=predictor)
 
@@ -174,6 +174,20 @@ def test_what_cannot_be_scored_is_one_clear_error(predictor, tmp_path, monkeypat
     with pytest.raises(DataError, match=message):
         score(Job(source=type(tmp_path)(source), target=type(tmp_path)(target), **options), predictor=predictor)
     assert [path.name for path in tmp_path.iterdir()] == [source]
+
+
+@pytest.mark.parametrize("ending", ["csv", "tsv.gz"])
+def test_cells_of_a_table_of_text_stay_text_in_parquet(predictor, tmp_path, ending):
+    write_table(tmp_path / f"in.{ending}", [{"id": value, "text": "good"} for value in VALUES])
+    score(Job(source=tmp_path / f"in.{ending}", target=tmp_path / "out.parquet", chunk=5), predictor=predictor)
+    score(Job(source=tmp_path / f"in.{ending}", target=tmp_path / "out.csv", chunk=5), predictor=predictor)
+    found = read_table(tmp_path / "out.parquet")
+    assert [row["id"] for row in found] == VALUES
+    assert [row["stance"] for row in found] == [row["stance"] for row in read_table(tmp_path / "out.csv")]
+    assert {type(row["stance_confidence"]) for row in found} == {float}
+    (tmp_path / "twice.csv").write_bytes(b"id,id,text\n1,2,x\n")
+    with pytest.raises(DataError, match="a Parquet output: expected columns of different names, found 'id' more than once"):
+        score(Job(source=tmp_path / "twice.csv", target=tmp_path / "twice.parquet"), predictor=predictor)
 
 
 @pytest.mark.parametrize("ending", ["csv.gz", "parquet"])
@@ -200,3 +214,22 @@ def test_a_reader_that_goes_away_is_one_error(built, tmp_path):
     os.close(write)
     assert (done.returncode, len(done.stderr.splitlines())) == (1, 1), done.stderr
     assert "stdout: cannot be written (Broken pipe)" in done.stderr
+
+
+def test_a_summary_takes_the_place_of_an_earlier_one_whole_or_not_at_all(tmp_path, monkeypatch):
+    from serving.cli import _write_summary
+
+    path = tmp_path / "summary.json"
+    for content in ("old\n", "new\n"):
+        _write_summary(path, content)
+        assert ([found.name for found in tmp_path.iterdir()], path.read_text()) == (["summary.json"], content)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", lambda descriptor: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+        with pytest.raises(DataError, match=r"summary.json: the summary cannot be written \(No space left on device\)"):
+            _write_summary(path, "half")
+    assert ([found.name for found in tmp_path.iterdir()], path.read_text()) == (["summary.json"], "new\n")
+    read, write = os.pipe()
+    _write_summary(type(tmp_path)(f"/dev/fd/{write}"), "told\n")
+    assert os.read(read, 100) == b"told\n"
+    for descriptor in (read, write):
+        os.close(descriptor)
