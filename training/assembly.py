@@ -90,7 +90,7 @@ class Assembly:
             manifest["metrics"]["verdict"] = judgement.summary()
         announce(tag)
         model = registry.store(tag, self.folder, manifest=manifest, names=self._names())
-        return Built(model=model, figures=figures, behaviour=behaviour, judgement=judgement)
+        return Built(model, figures, behaviour, judgement, resumed=self.fitted.resumed)
 
     def _export(self) -> Exported:
         say("exporting for the CPU runtime")

@@ -223,10 +223,8 @@ def seconds_for(steps: int, champion: Manifest, config: Config) -> float | None:
     return float(fitted["seconds"] / done * steps)
 
 
-def retrain(planned: Plan, *, files: Sequence[str] = (), forced: str | None = None) -> Outcome | None:
+def retrain(planned: Plan, *, files: Sequence[str] = (), forced: str | None = None) -> Outcome:
     """Train the challenger, judge it and promote it where it is better, or ``forced`` with this reason; record the run.
-
-    None in the helper processes of a distributed run.
 
     Raises:
         StanceError: something a person can mend.
@@ -244,8 +242,7 @@ def retrain(planned: Plan, *, files: Sequence[str] = (), forced: str | None = No
         record_run(built, command="retrain", seconds=seconds, files=list(files), **verdict, forced=forced)
 
     built = build(planned.run, split=planned.split, judge=judge, conclude=conclude)
-    if built is None or built.judgement is None:
-        return None
+    assert built is not None and built.judgement is not None  # in one process: the lock lets no other in
     return Outcome(built, built.judgement, registry.champion() == built.model.tag)
 
 

@@ -44,16 +44,20 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """A stored artifact with its figures and, where it was judged, the judgement."""
+    """A stored artifact with its figures and, where it was judged, the judgement.
+
+    ``resumed`` says that this process did not build it from the start, so that its time says nothing.
+    """
 
     model: StoredModel
     figures: dict[str, Any]
     behaviour: dict[str, Outcome]
     judgement: Judgement | None = None
+    resumed: bool = False
 
     @classmethod
     def of(cls, model: StoredModel) -> "Built":
-        """Return what a stored model says of itself."""
+        """Return what a model that an earlier process stored says of itself."""
         behaviour = artifact.read_manifest(model.path).metrics["behaviour"]
         verdict = model.path / artifact.VERDICT
         return cls(
@@ -61,6 +65,7 @@ class Built:
             figures=json.loads((model.path / EVALUATION).read_text(encoding="utf-8")),
             behaviour={name: Outcome.model_validate(found) for name, found in behaviour.items()},
             judgement=Judgement.model_validate_json(verdict.read_bytes()) if verdict.is_file() else None,
+            resumed=True,
         )
 
 
@@ -88,7 +93,7 @@ def record_run(built: Built, *, command: str, seconds: float, **more: Any) -> No
             "macro_f1": {name: round(found["macro_f1"], 4) for name, found in built.figures.items()},
             "steps": fitted["steps"],
             "seconds": round(seconds, 1),
-            "resumed": fitted["resumed"],
+            "resumed": built.resumed,
             **more,
         }
     )
