@@ -20,6 +20,10 @@ from training.split import near_repeats
 
 MOST_CANDIDATES = 10_000
 """Texts that are scored, drawn at random where a file has more."""
+VECTOR_SIZE = 100
+"""Topics that a text is described by, usual for latent semantic analysis of short texts."""
+MOST_NUMBERS = 4000
+"""Of a gradient, which has a number a label and topic: 10,000 of them take 160 MB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,23 +76,36 @@ def choose(texts: Sequence[str], probabilities: np.ndarray, *, count: int, seed:
     """Return the places of ``count`` texts that are uncertain and diverse; ``probabilities`` has the shape (texts, labels).
 
     A text stands for the gradient of the loss with respect to a linear head's weights, were its likeliest label the right one:
-    (probabilities - one-hot) x its TF-IDF vector. It is long where the model is unsure, and points elsewhere for other words and
-    other confusions, so that k-means++ over these vectors picks both.
+    (probabilities - one-hot) x its vector. It is long where the model is unsure, and points elsewhere for another topic or
+    another confusion, so that k-means++ over these gradients picks both. Fewer are returned where the others add nothing.
 
     Source: Ash et al. (2020), "Deep Batch Active Learning by Diverse, Uncertain Gradient Lower Bounds" (BADGE).
     """
-    from scipy.sparse import diags, hstack
     from sklearn.cluster import kmeans_plusplus
-    from sklearn.feature_extraction.text import TfidfVectorizer
 
     if count >= len(texts):
         return list(range(len(texts)))
-    words = TfidfVectorizer(sublinear_tf=True, analyzer=lambda text: normal_form(text).split()).fit_transform(texts)
     residuals = probabilities.copy()
     residuals[np.arange(len(texts)), probabilities.argmax(axis=1)] -= 1.0
-    gradients = hstack([diags(column) @ words for column in residuals.T], format="csr")
-    _, chosen = kmeans_plusplus(gradients, n_clusters=count, random_state=seed, n_local_trials=1)
+    vectors = _vectors(texts, size=max(2, min(VECTOR_SIZE, MOST_NUMBERS // probabilities.shape[1])), seed=seed)
+    gradients = (residuals.astype(np.float32)[:, :, None] * vectors[:, None, :]).reshape(len(texts), -1)
+    _, chosen = kmeans_plusplus(gradients, n_clusters=count, random_state=seed)
     return sorted({int(place) for place in chosen})
+
+
+def _vectors(texts: Sequence[str], *, size: int, seed: int) -> np.ndarray:
+    """Return unit vectors of latent topics, float32 of shape (texts, up to ``size``): words of one text alone hardly count.
+
+    Source: Deerwester et al. (1990), "Indexing by Latent Semantic Analysis".
+    """
+    from sklearn.decomposition import TruncatedSVD
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.preprocessing import normalize
+
+    words = TfidfVectorizer(sublinear_tf=True, analyzer=lambda text: normal_form(text).split()).fit_transform(texts)
+    many = min(words.shape) > size
+    topics = TruncatedSVD(size, random_state=seed).fit_transform(words) if many else words.toarray()
+    return np.asarray(normalize(topics), dtype=np.float32)
 
 
 def as_label_studio(candidates: Iterable[Candidate], predictions: Iterable[Prediction], *, model: str) -> str:
