@@ -34,10 +34,11 @@ class Commands:
             bufsize=0,
         )
 
-    def start(self, *arguments, die_before=None, die_in=r"\.partial", file_bytes=None):
+    def start(self, *arguments, die_before=None, die_in=r"\.partial", file_bytes=None, env=None, cwd=ROOT):
         """Start `stance ARGUMENTS`, with files of at most ``file_bytes``; return its process id."""
         death = None if die_before is None else [die_before, die_in]
-        self.process.stdin.write(json.dumps([[str(each) for each in arguments], death, file_bytes]).encode() + b"\n")
+        told = [[str(each) for each in arguments], death, file_bytes, env or {}, str(cwd)]
+        self.process.stdin.write(json.dumps(told).encode() + b"\n")
         return int(self.process.stdout.readline())
 
     def wait(self):
@@ -71,11 +72,13 @@ def main():
     for line in sys.stdin:
         if child:
             os.waitpid(child, 0)  # not before: until then nothing else has its id, and it may be killed
-        arguments, dying, file_bytes = json.loads(line)
+        arguments, dying, file_bytes, env, cwd = json.loads(line)
         child = os.fork()
         if child == 0:
             if file_bytes is not None:
                 resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes))
+            os.environ.update(env)
+            os.chdir(cwd)
             run(arguments, dying, stance.main)
         tell(child)
         ended = os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)

@@ -64,6 +64,17 @@ def quick_config(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def ready(tiny_base, tmp_path_factory):
+    """The `stance` command in processes of its own that have already loaded all that training loads."""
+    from tests.commands import Commands
+
+    env = {"OMP_NUM_THREADS": "1", "WARM_BASE": str(tiny_base), "TQDM_DISABLE": "1"}
+    commands = Commands(tmp_path_factory.mktemp("ready"), modules=["tests.warm"], env=env)
+    yield commands
+    commands.close()
+
+
+@pytest.fixture(scope="session")
 def run(tiny_base, small_corpus, quick_config):
     """What the shared artifact is built from."""
     from training.behaviour import read_cases

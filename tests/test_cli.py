@@ -159,9 +159,9 @@ def test_evaluate_refuses_the_sets_of_another_task(built, tmp_path):
         (["nonsense"], 2, "No such command"),
     ],
 )
-def test_failures_are_one_line_and_the_right_status(built, tmp_path, arguments, status, message):
-    found, out, err = command(*arguments, cwd=tmp_path)
-    assert (found, out) == (status, "")
+def test_failures_are_one_line_and_the_right_status(built, ready, tmp_path, arguments, status, message):
+    found, err = ready.run(*arguments, cwd=tmp_path)
+    assert (found, ready.stdout.read_text()) == (status, "")
     assert message in err
     assert "Traceback" not in err
     if status == 1:

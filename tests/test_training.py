@@ -23,12 +23,16 @@ from training.rows import counts
 pytestmark = pytest.mark.slow
 
 
-def train(*arguments, launcher=(), home, check=True, **options):
-    """Run `stance train` as a program in a store of its own."""
-    program = [str(ROOT / "stance.py"), "train", *arguments]
-    command = [*launcher, *program] if launcher else [sys.executable, *program]
-    environment = {**os.environ, "BENTOML_HOME": str(home)}
-    return subprocess.run(command, env=environment, capture_output=True, text=True, check=check, cwd=ROOT, **options)
+@pytest.fixture
+def train(ready):
+    """`stance train` as a program in a store of its own; returns its stderr."""
+
+    def train(*arguments, home):
+        status, told = ready.run("train", *arguments, env={"BENTOML_HOME": str(home)})
+        assert status == 0, told
+        return told
+
+    return train
 
 
 def only_model(home, monkeypatch):
@@ -42,7 +46,7 @@ def arguments(tiny_base, small_corpus, quick_config):
     return ["--data", str(small_corpus), "--config", str(quick_config), "--base-model", str(tiny_base)]
 
 
-def test_the_same_seed_gives_the_same_weights_and_another_seed_others(arguments, tmp_path, monkeypatch):
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others(train, arguments, tmp_path, monkeypatch):
     digests = []
     for name, seed in (("one", "5"), ("two", "5"), ("three", "6")):
         train(*arguments, "--seed", seed, home=tmp_path / name)
@@ -51,40 +55,37 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(arguments,
     assert digests[0] == digests[1] != digests[2]
 
 
-def test_a_killed_run_goes_on_from_its_checkpoint(arguments, small_corpus, tmp_path, monkeypatch):
+def test_a_killed_run_goes_on_from_its_checkpoint(ready, train, arguments, tmp_path, monkeypatch):
     config = tmp_path / "long.toml"
     config.write_text(
         '[fit]\nepochs = 40\nmin_steps = 0\nevaluations = 40\nearly_stopping_patience = 40\nlearning_rate = 1e-3\n[export]\nforms = ["f32"]\n'
     )
     changed = [*arguments, "--config", str(config)]
-    command = [sys.executable, str(ROOT / "stance.py"), "train", *changed]
-    process = subprocess.Popen(
-        command, env={**os.environ, "BENTOML_HOME": str(tmp_path)}, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
-    )
-    for line in process.stderr:
-        if line.startswith("step 27 "):
-            break
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
+    process = ready.start("train", *changed, env={"BENTOML_HOME": str(tmp_path)})
+    while "step 27 " not in ready.stderr.read_text() and not ready.ended(0.05):
+        pass
+    os.kill(process, signal.SIGKILL)
+    assert ready.wait()[0] == -signal.SIGKILL
     assert not list((tmp_path / "models").glob("stance/*")) if (tmp_path / "models").exists() else True
-    again = train(*changed, home=tmp_path)
-    assert "going on with the run" in again.stderr
-    steps = [int(line.split()[1]) for line in again.stderr.splitlines() if line.startswith("step ")]
+    again = train(*changed, home=tmp_path).splitlines()
+    assert any("going on with the run" in line for line in again)
+    steps = [int(line.split()[1]) for line in again if line.startswith("step ")]
     assert steps[0] in (27, 36)  # 9 steps between evaluations: on from where it was killed, not from the start
     assert steps[-1] == 360
     assert only_model(tmp_path, monkeypatch)
     assert list((tmp_path / "stance-runs").iterdir()) == []
 
 
-def test_two_processes_give_a_model_as_good_as_one(arguments, tmp_path, monkeypatch):
+def test_two_processes_give_a_model_as_good_as_one(train, arguments, tmp_path, monkeypatch):
+    train(*arguments, "--seed", "5", home=tmp_path / "one")
     launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone"]
-    losses = []
-    for name, prefix in (("one", ()), ("two", launcher)):
-        train(*arguments, "--seed", "5", launcher=prefix, home=tmp_path / name)
-        manifest = read_manifest(only_model(tmp_path / name, monkeypatch).path)
-        losses.append(manifest.metrics["validation"]["nll"])
-    assert losses[1] == pytest.approx(losses[0], abs=0.1)
-    assert losses[1] < np.log(4)  # better than guessing among four labels
+    two = [*launcher, str(ROOT / "stance.py"), "train", *arguments, "--seed", "5"]
+    subprocess.run(two, env={**os.environ, "BENTOML_HOME": str(tmp_path / "two")}, cwd=ROOT, capture_output=True, check=True)
+    one, two = (
+        read_manifest(only_model(tmp_path / name, monkeypatch).path).metrics["validation"]["nll"] for name in ("one", "two")
+    )
+    assert two == pytest.approx(one, abs=0.1)
+    assert two < np.log(4)  # better than guessing among four labels
 
 
 def test_the_packaged_base_is_the_one_that_was_checked():
@@ -111,7 +112,7 @@ def test_a_base_whose_pieces_are_missing_says_how_to_get_them(tmp_path, monkeypa
     assert list((tmp_path / "stance-bases").iterdir()) == []
 
 
-def test_the_real_base_learns_another_task_with_its_own_labels(tmp_path, monkeypatch):
+def test_the_real_base_learns_another_task_with_its_own_labels(train, tmp_path, monkeypatch):
     """Three labels, unbalanced, a few hundred rows of another subject: better than guessing on rows it has not seen."""
     subjects = [
         "the tram",
