@@ -49,7 +49,7 @@ def find_logs(paths: Sequence[Path]) -> list[Path]:
     """
     found: list[Path] = []
     for path in paths:
-        found += sorted(path.rglob("data.*.log*")) if path.is_dir() else [path]
+        found += sorted(path.rglob("data.*.log*")) if path.is_dir() else [path] if path.exists() else []
     if not found:
         places = ", ".join(map(str, paths))
         raise DataError(f"{places}: expected recorded predictions, found none: `stance serve --monitor` writes them.")
