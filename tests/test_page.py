@@ -135,7 +135,7 @@ def test_sentences_are_filtered_by_stance_holder_and_doubt(visit, served):
     denying.click()
     assert shown.count() == labels.count("denying") > 0
     assert shown.count() < len(labels)
-    assert "sentences shown" in page.get_by_role("status").first.inner_text()
+    page.locator("#status", has_text="sentences shown").wait_for(state="attached")
     page.get_by_label("Who says it").select_option("he")
     assert shown.count() == 1
     assert "patchwork of lies" in shown.inner_text()
