@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 
 from serving.batching import Batcher, QueueFull
 from serving.errors import DataError
+from serving.furniture import is_furniture
+from serving.holders import holders
 from serving.predictor import Prediction
 from serving.schema import AnalyzedSentence, AnalyzeResponse, Holder, HolderSummary, LabelShare, Summary, TextPrediction
 from serving.sentences import segment
@@ -36,8 +38,14 @@ def read(text: str, *, most: int | None = None) -> list[Sentence]:
     """
     spans = segment(text)
     if not spans or (most is not None and len(spans) > most):
-        raise DataError(f"text: expected 1 to {most} sentences, found {len(spans)}")
-    return [Sentence(text[start:end], start, end, furniture=False, holder=None) for start, end in spans]
+        raise DataError(f"text: expected {f'1 to {most} sentences' if most else 'a sentence'}, found {len(spans)}")
+    furniture = [is_furniture(text[start:end]) for start, end in spans]
+    content = [span for span, passed in zip(spans, furniture, strict=True) if not passed]
+    found = dict(zip(content, holders(text, content), strict=True))
+    return [
+        Sentence(text[start:end], start, end, furniture=passed, holder=found.get((start, end)))
+        for (start, end), passed in zip(spans, furniture, strict=True)
+    ]
 
 
 async def score(batcher: Batcher, sentences: Sequence[Sentence]) -> list[Prediction]:

@@ -20,6 +20,7 @@ def register(app: typer.Typer) -> None:
     app.command()(predict)
     app.command()(explain)
     app.command()(score)
+    app.command()(analyze)
     app.add_typer(models, name="models")
     app.command()(serve)
 
@@ -160,6 +161,43 @@ def score(
         if target != PIPE:
             typer.echo(f"rejected rows: {job.rejects}", err=True)
         raise typer.Exit(3)
+
+
+def analyze(
+    source: Annotated[Path, typer.Argument(metavar="FILE", help="An article as plain text in UTF-8, or - for stdin.")],
+    output: Annotated[Path | None, typer.Option(help="Where to write; stdout by default.", metavar="FILE")] = None,
+    form: Annotated[
+        Literal["json", "csv", "html"] | None,
+        typer.Option("--format", help="json by default, or what the name of --output tells; csv has a line a sentence."),
+    ] = None,
+    model: Model = None,
+) -> None:
+    """Read a whole article: its sentences with their places, the stance of each, who voices it, and the sum of it.
+
+    The HTML report is one file that opens offline. Lines that a page puts around an article are neutral at most and not counted.
+
+    Example: stance analyze article.txt --output article.html
+    """
+    from serving import report
+    from serving.article import answer, read
+    from serving.errors import DataError
+    from serving.predictor import Predictor
+
+    form = form or ("json" if output is None else report.form_of(output))
+    if output is not None and not output.parent.is_dir():
+        raise DataError(f"{output}: expected a file in a folder that exists.")
+    try:
+        content = (sys.stdin.buffer.read() if str(source) == "-" else source.read_bytes()).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{source}: expected text in UTF-8, found byte 0x{error.object[error.start]:02x}.") from None
+    sentences = read(content)
+    predictor = Predictor.load(model)
+    found = answer(sentences, predictor.predict([sentence.text for sentence in sentences]), model=predictor.tag)
+    rendered = report.render(found, form=form, text=content, title="stdin" if str(source) == "-" else source.name)
+    if output is None:
+        sys.stdout.write(rendered)
+    else:
+        report.write(output, rendered)
 
 
 @models.command("list")

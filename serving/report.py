@@ -1,0 +1,102 @@
+"""An analysed article as a file: JSON, CSV with a line a sentence, or one HTML page that opens offline."""
+
+import csv
+import io
+import os
+import tempfile
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Literal
+
+from serving.errors import DataError
+from serving.schema import AnalyzedSentence, AnalyzeResponse
+
+TEMPLATE = Path(__file__).with_name("report.html")
+STYLES = 6
+"""Looks that the page has for labels; the seventh label looks like the first, and still has its name."""
+
+Form = Literal["json", "csv", "html"]
+
+
+def form_of(path: Path) -> Form:
+    """Return the format that a file's name asks for.
+
+    Raises:
+        DataError: it asks for none.
+    """
+    match path.suffix.lower():
+        case ".json":
+            return "json"
+        case ".csv":
+            return "csv"
+        case ".html" | ".htm":
+            return "html"
+    raise DataError(f"{path}: expected a name that ends in .json, .csv or .html, or --format.")
+
+
+def render(answer: AnalyzeResponse, *, form: Form, text: str, title: str) -> str:
+    """Return an answer in a format; ``text`` is the article and ``title`` what the page calls it."""
+    match form:
+        case "json":
+            return answer.model_dump_json(indent=2) + "\n"
+        case "csv":
+            return _csv(answer)
+        case "html":
+            return _html(answer, text=text, title=title)
+
+
+def write(path: Path, content: str) -> None:
+    """Write a file whole or not at all, over one that is there."""
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = Path(name)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
+            file.write(content)
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)  # as if it had been opened under its own name
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _csv(answer: AnalyzeResponse) -> str:
+    labels = list(answer.summary.labels)
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(
+        ["start", "end", "text", "label", "confidence", *(f"p_{label}" for label in labels), "abstain", "truncated", "furniture"]
+        + ["holder", "holder_start", "holder_end", "speech", "cue", "model"]
+    )
+    for sentence in answer.sentences:
+        flags = [str(flag).lower() for flag in (sentence.abstain, sentence.truncated, sentence.furniture)]
+        probabilities = [sentence.probabilities[label] for label in labels]
+        found = [sentence.start, sentence.end, sentence.text, sentence.label, sentence.confidence]
+        writer.writerow([*found, *probabilities, *flags, *_holder_cells(sentence), answer.model])
+    return file.getvalue()
+
+
+def _holder_cells(sentence: AnalyzedSentence) -> list[str | int]:
+    holder = sentence.holder
+    return [holder.name, holder.start, holder.end, holder.speech, holder.cue.text] if holder else [""] * 5
+
+
+def _html(answer: AnalyzeResponse, *, text: str, title: str) -> str:
+    import jinja2
+
+    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
+    template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
+    places = {label: index % STYLES for index, label in enumerate(answer.summary.labels)}
+    return template.render(answer=answer, paragraphs=_paragraphs(answer, text), places=places, title=title) + "\n"
+
+
+def _paragraphs(answer: AnalyzeResponse, text: str) -> Iterator[list[AnalyzedSentence]]:
+    paragraph = [answer.sentences[0]]
+    for before, after in pairwise(answer.sentences):
+        if "\n" in text[before.end : after.start] or "\r" in text[before.end : after.start]:
+            yield paragraph
+            paragraph = []
+        paragraph.append(after)
+    yield paragraph
