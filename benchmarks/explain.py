@@ -6,6 +6,7 @@ Example: python -m benchmarks.explain
 import os
 import statistics
 import sys
+from functools import partial
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
@@ -18,7 +19,7 @@ from serving.predictor import Predictor
 from training.rows import read_rows
 from training.task import read_task
 
-TEXTS = 40
+TEXTS = 20
 ROUNDS = 3
 LONG = 20_000
 """Characters of the longest text that the service takes; the model reads its beginning."""
@@ -27,11 +28,11 @@ LONG = 20_000
 def main() -> None:
     """Measure, print and save."""
     task = read_task()
-    corpus = [row.text for row in read_rows(task.corpus, labels=task.label_names)][:4000]
-    long = [(" ".join(corpus[start:]) + " ")[:LONG] for start in range(0, 400, 2)]
+    corpus = [row.text for row in read_rows(task.corpus, labels=task.label_names)][:2000]
+    long = [" ".join(corpus[start : start + 200])[:LONG] for start in range(200)]
     predictor = Predictor.load()
-    sentences = [cost(predictor, text, others=corpus) for text in corpus[:TEXTS]]
-    longest = [cost(predictor, text, others=long[3:]) for text in long[:3]]
+    sentences = costs(predictor, corpus[:TEXTS], others=corpus[TEXTS:])
+    longest = costs(predictor, long[:1], others=long[1:])
     figures = {
         "model": predictor.tag,
         "texts": TEXTS,
@@ -48,15 +49,21 @@ def main() -> None:
     print(f"wrote {save('explain', figures)}", file=sys.stderr)
 
 
-def cost(predictor: Predictor, text: str, *, others: list[str]) -> tuple[int, float]:
-    """Return how many words a text has, and the seconds of its explanation divided by those of scoring as many texts and one more."""
-    words = len(explain(predictor, text).words)
+def costs(predictor: Predictor, texts: list[str], *, others: list[str]) -> list[tuple[int, float]]:
+    """Return of each text its words, and the seconds of its explanation divided by those of scoring so many others, and one, like it."""
     lengths = np.array([len(item.ids) for item in predictor.encode(others)])
-    nearest = np.argsort(np.abs(lengths - len(predictor.encode([text])[0].ids)), kind="stable")[: words + 1]
-    like = [others[index] for index in nearest]
-    pairs = [(timed(lambda: explain(predictor, text)), timed(lambda: predictor.predict(like))) for _ in range(ROUNDS)]
-    explained, scored = (statistics.median(times) for times in zip(*pairs, strict=True))
-    return words, explained / scored
+    found = []
+    for text in texts:
+        words = len(explain(predictor, text).words)
+        nearest = np.argsort(np.abs(lengths - len(predictor.encode([text])[0].ids)), kind="stable")[: words + 1]
+        like = [others[index] for index in nearest]
+        explained, scored = [], []
+        for _ in range(ROUNDS):
+            explained.append(timed(partial(explain, predictor, text)))
+            scored.append(timed(partial(predictor.predict, like)))
+        found.append((words, statistics.median(explained) / statistics.median(scored)))
+        print(f"{len(found)} of {len(texts)}", file=sys.stderr)
+    return found
 
 
 def summary(ratios: list[float]) -> dict[str, float]:

@@ -33,7 +33,11 @@ def main() -> None:
 
 def sections() -> dict[str, str]:
     """Return the measured parts that do not need a model."""
-    return {"results": results_table(result("evaluation"), result("throughput")), "costs": costs(result("first_run"))}
+    return {
+        "results": results_table(result("evaluation"), result("throughput")),
+        "costs": costs(result("first_run")),
+        "explain": explanation_cost(result("explain")),
+    }
 
 
 def result(name: str) -> dict[str, Any]:
@@ -90,6 +94,17 @@ def costs(found: dict[str, Any]) -> str:
         f"| `make test` | {found['test_s'] / 60:.1f} minutes |\n"
         f"| disk | {found['disk_mb'] / 1000:.1f} GB |\n\n"
         f"({found['machine']}, {found['date']}, commit {found['commit']}.)"
+    )
+
+
+def explanation_cost(found: dict[str, Any]) -> str:
+    """Return what an explanation costs beside scoring as many texts."""
+    sentences, long = found["cost_against_as_many_texts"], found["long_texts"]
+    return (
+        f"Explaining a sentence costs {sentences['median']:.2f} times scoring as many sentences of its length (at most"
+        f" {sentences['largest']:.2f} times, {found['texts']} sentences); a text of {long['characters']:,} characters"
+        f" {long['cost_against_as_many_texts']['largest']:.2f} times scoring as many of those (`python -m benchmarks.explain`;"
+        f" {found['machine']}, {found['date']}, commit {found['commit']})."
     )
 
 

@@ -22,6 +22,7 @@ TOKENIZER = "tokenizer.json"
 RUNTIME_XML = "model.xml"
 RUNTIME_BIN = "model.bin"
 WEIGHTS = "model.safetensors"
+ENCODER_CONFIG = "encoder_config.json"
 
 Form = Literal["int8", "int8-mixed", "bf16", "f32"]
 

@@ -34,6 +34,7 @@ FIRST_TOKENS_A_SECOND = 4096.0
 """The rate that is assumed before the first batch."""
 INLINE_CHARACTERS = 4000
 """Up to so many characters are turned into tokens in the event loop: the hand-over to a thread would cost more."""
+CHARACTERS_A_WORD = 6
 RATE_SMOOTHING = 0.2
 
 Given = TypeVar("Given")
@@ -112,7 +113,8 @@ class Batcher:
         """
         self.predictor.check([text])
         with self._caller():
-            occlusion = await self._tokenised(partial(occlude, self.predictor), text, characters=len(text) ** 2 // 6)
+            characters = len(text) * len(text) // CHARACTERS_A_WORD  # of all the texts without a word
+            occlusion = await self._tokenised(partial(occlude, self.predictor), text, characters=characters)
             return occlusion.explanation(await self._predictions(occlusion.encoded))
 
     def refuse_if_full(self) -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 
@@ -37,7 +38,7 @@ def blocks(language):
     return re.findall(rf"```{language}\n(.*?)```", README.read_text(encoding="utf-8"), flags=re.DOTALL)
 
 
-@pytest.mark.parametrize("name", ["results", "costs"])
+@pytest.mark.parametrize("name", ["results", "costs", "explain"])
 def test_measured_parts_are_those_of_the_result_files(name):
     assert f"<!-- {name} -->\n{sections()[name]}\n<!-- end of {name} -->" in README.read_text(encoding="utf-8")
 
@@ -77,6 +78,16 @@ def test_the_batch_command_scores_every_row(home, tmp_path):
     given = [json.loads(line) for line in (ROOT / source).read_text(encoding="utf-8").splitlines()]
     assert [row["text"] for row in rows] == [row["text"] for row in given]
     assert all(row["stance"] in ("supportive", "critical", "denying", "neutral") for row in rows)
+
+
+@pytest.mark.slow
+def test_the_explanation_is_as_printed(home):
+    (command,) = [block.strip() for block in blocks("sh") if "stance explain" in block]
+    (printed,) = re.findall(r"```\n([^`]*loses without the word\n)```", README.read_text(encoding="utf-8"))
+    found = run_stance(*shlex.split(command)[1:], home=home)
+    number = re.compile(r"[+-]?\d+\.\d")
+    assert number.sub("", found) == number.sub("", printed)
+    assert [float(n) for n in number.findall(found)] == pytest.approx([float(n) for n in number.findall(printed)], abs=2)
 
 
 @pytest.mark.slow

@@ -37,7 +37,6 @@ from training.task import Task
 REPORT = "report.html"
 EVALUATION = "evaluation.json"
 CONFIGURATION = "config.json"
-ENCODER_CONFIG = "encoder_config.json"
 PACKAGES = (
     "accelerate",
     "datasets",
@@ -182,7 +181,7 @@ class Assembly:
         # Half precision halves the artifact; fine-tuning starts from it as well as from single precision.
         state = {name: tensor.half().contiguous() for name, tensor in self.fitted.model.state_dict().items()}
         save_file(state, str(self.folder / artifact.WEIGHTS))
-        (self.folder / ENCODER_CONFIG).write_text(self.fitted.model.encoder.config.to_json_string(), encoding="utf-8")
+        (self.folder / artifact.ENCODER_CONFIG).write_text(self.fitted.model.encoder.config.to_json_string(), encoding="utf-8")
         (self.folder / CONFIGURATION).write_text(self.config.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
     def _manifest(self, exported: Exported, *, calibration: Mapping[str, Any], tolerance: float) -> dict[str, Any]:

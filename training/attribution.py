@@ -10,11 +10,10 @@ from safetensors.torch import load_model
 from serving import artifact
 from serving.errors import ArtifactError
 from serving.tokenizer import TextTokenizer
-from training.assembly import ENCODER_CONFIG
 from training.base import without_pooler
 from training.model import StanceModel
 
-STEPS = 64
+STEPS = 32
 
 
 def trained_model(directory: Path) -> StanceModel:
@@ -31,7 +30,7 @@ def trained_model(directory: Path) -> StanceModel:
             f"{directory}: expected {artifact.WEIGHTS}, found none: the artifact is for serving alone; `stance train` makes one"
             " that has them."
         )
-    config = AutoConfig.from_pretrained(directory / ENCODER_CONFIG)
+    config = AutoConfig.from_pretrained(directory / artifact.ENCODER_CONFIG)
     encoder = AutoModel.from_config(config, **without_pooler(config))
     model = StanceModel(encoder, labels=len(manifest.labels), dropout=0.0)
     load_model(model, directory / artifact.WEIGHTS)
