@@ -76,6 +76,26 @@ class GoldenRecord(_Part):
     probabilities: tuple[float, ...]
 
 
+class Histogram(_Part):
+    """Counts between ``edges``: of values up to the first edge, above it and up to the second, ..., above the last."""
+
+    edges: tuple[float, ...]
+    counts: tuple[int, ...]
+
+
+class Reference(_Part):
+    """How predictions on texts that the model was not trained on are distributed: what those of a service are compared with.
+
+    ``source`` says on which texts; ``characters`` is their length.
+    """
+
+    source: str
+    texts: int = Field(ge=1)
+    labels: dict[str, int]
+    confidence: Histogram
+    characters: Histogram
+
+
 class Manifest(_Part):
     """What an artifact is, where it came from, and how good it is."""
 
@@ -100,6 +120,7 @@ class Manifest(_Part):
     parent: str | None
     export: dict[str, Any]
     metrics: dict[str, Any]
+    reference: Reference | None = Field(default=None, description="none in artifacts that are older than it")
     files: dict[str, FileRecord]
 
     @property

@@ -307,6 +307,9 @@ def serve(
     host: Annotated[str, typer.Option(help="IP address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535)] = 3000,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; one, the default, uses every core already.")] = None,
+    monitor: Annotated[
+        bool, typer.Option("--monitor", help="Record label, confidence and length of each prediction for `stance drift`.")
+    ] = False,
 ) -> None:
     """Serve the champion over HTTP until interrupted.
 
@@ -317,6 +320,8 @@ def serve(
 
     if workers is not None:
         os.environ["STANCE_WORKERS"] = str(workers)
+    if monitor:
+        os.environ["STANCE_MONITOR"] = "true"
     settings()  # a wrong one is told here, not by a worker
     model = registry.served()
     typer.echo(f"serving {model.tag} on http://{host}:{port}", err=True)

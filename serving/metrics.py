@@ -23,6 +23,8 @@ ABSTENTIONS = Counter("stance_abstentions_total", "Predictions that are too unsu
 
 CORRECTIONS = Counter("stance_corrections_total", "Corrections stored, repeats among them")
 
+UNRECORDED = Counter("stance_unrecorded_predictions_total", "Predictions that the monitor could not record")
+
 
 def count_batch(tokens: int, padded: int) -> None:
     """Count a computed batch: its tokens, and those that it was padded to."""

@@ -23,6 +23,7 @@ from serving.errors import StanceError
 from serving.gateway import Gateway
 from serving.inbox import Inbox
 from serving.lifecycle import lifecycle
+from serving.monitor import Monitor
 from serving.openapi import describe
 from serving.predictor import Predictor
 from serving.registry import StoredModel
@@ -86,9 +87,9 @@ class StanceService:
         """Load and verify the artifact; the service is ready when this returns."""
         self._use(registry.served())
         self._inbox = Inbox()
-        self._reading = ThreadPoolExecutor(
-            1, "stance-read"
-        )  # one: reading a long article is Python's work, which shares no cores
+        # one: reading a long article is Python's work, which shares no cores
+        self._reading = ThreadPoolExecutor(1, "stance-read")
+        self._monitor = Monitor() if settings().monitor else None
 
     @bentoml.on_startup  # type: ignore[untyped-decorator]
     async def start(self) -> None:
@@ -103,6 +104,8 @@ class StanceService:
         self.batcher.close()
         self._inbox.close()
         self._reading.shutdown(wait=False)
+        if self._monitor:
+            await asyncio.to_thread(self._monitor.close)
 
     @bentoml.api(route="/predict")  # type: ignore[untyped-decorator]
     async def predict(self, texts: Texts) -> PredictResponse:
@@ -110,6 +113,8 @@ class StanceService:
         batcher = self.batcher  # one model for the whole answer, whatever is promoted meanwhile
         predictions = await batcher.predict(texts)
         metrics.count_predictions(predictions)
+        if self._monitor:
+            self._monitor.record(texts, predictions, model=batcher.predictor.tag)
         return PredictResponse(
             model=batcher.predictor.tag,
             predictions=[TextPrediction.of(prediction) for prediction in predictions],

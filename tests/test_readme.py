@@ -52,7 +52,7 @@ def test_every_command_that_the_readme_names_exists():
 
 @pytest.mark.slow
 def test_the_curl_is_answered_as_printed(home, tmp_path):
-    (request,) = [block for block in blocks("sh") if "curl" in block]
+    (request,) = [block for block in blocks("sh") if "curl" in block and "/predict" in block]
     (printed,) = [json.loads(block) for block in blocks("json")]
     serve = [sys.executable, str(ROOT / "stance.py"), "serve", "--port", "{port}"]
     with running(serve, log=tmp_path / "log", cwd=tmp_path, env={"BENTOML_HOME": str(home)}) as client:

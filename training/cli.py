@@ -1,29 +1,26 @@
 """Commands that need the training libraries: train, evaluate, check. Imports them when a command runs."""
 
 import json
-import os
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from training.sources import Columns
-
-TaskFile = Annotated[Path | None, typer.Option("--task", help="Target and labels; data/task.toml by default.", metavar="FILE")]
-DataFiles = Annotated[
-    list[Path] | None,
-    typer.Option(
-        "--data",
-        help="Labelled CSV, TSV, JSON Lines or Parquet with text and label, or an export of Label Studio, Argilla, Prodigy or"
-        " doccano; repeat it for more files.",
-        metavar="FILE",
-    ),
-]
-TextColumn = Annotated[str, typer.Option(help="The column that holds the text.", metavar="NAME")]
-LabelColumn = Annotated[str, typer.Option(help="The column that holds the label.", metavar="NAME")]
-LabelMap = Annotated[list[str] | None, typer.Option(help="Read the label OLD as NEW; repeat it for more.", metavar="OLD=NEW")]
+from training import feedback
+from training.cli_options import (
+    BaseModelName,
+    ConfigFile,
+    DataFiles,
+    LabelColumn,
+    LabelMap,
+    Seed,
+    TaskFile,
+    TextColumn,
+    calm,
+    columns_of,
+    tell,
+    write,
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -31,16 +28,15 @@ def register(app: typer.Typer) -> None:
     app.command()(train)
     app.command()(evaluate)
     app.command()(check)
+    feedback.register(app)
 
 
 def train(
     task: TaskFile = None,
     data: DataFiles = None,
-    config: Annotated[Path | None, typer.Option(help="Values that differ from training/default.toml.", metavar="FILE")] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="In place of the configuration's.")] = None,
-    base_model: Annotated[
-        str | None, typer.Option(help="The packaged all-MiniLM-L6-v2, a folder or a hub id.", metavar="NAME")
-    ] = None,
+    config: ConfigFile = None,
+    seed: Seed = None,
+    base_model: BaseModelName = None,
     promote: Annotated[bool, typer.Option("--promote", help="Make the new model the champion.")] = False,
     text_column: TextColumn = "text",
     label_column: LabelColumn = "label",
@@ -53,7 +49,7 @@ def train(
 
     Example: stance train --task housing.toml --data housing.csv --seed 3
     """
-    _calm()
+    calm()
     from rich.console import Console
 
     from serving import registry
@@ -67,12 +63,12 @@ def train(
 
     chosen = read_task(task or DEFAULT_TASK)
     settings = read_config(config, seed=seed, base_model=base_model)
-    columns = _columns(text_column, label_column, label_map)
+    columns = columns_of(text_column, label_column, label_map)
     files = data or ([chosen.corpus] if chosen.corpus else [])
     if not files:
         raise typer.BadParameter("the task names no corpus: give the labelled files with --data")
     names, own = chosen.label_names, columns if data else None
-    found = [row for file in files for row in read_rows(file, labels=names, columns=own, tell=_tell)]
+    found = [row for file in files for row in read_rows(file, labels=names, columns=own, tell=tell)]
     reserved = Reserved.of(chosen, labels=names)
     apart, tested = reserved.apart(found, near_duplicate=settings.split.near_duplicate)
     unique = unique_rows(apart)
@@ -134,9 +130,9 @@ def evaluate(
     predictor = Predictor.load(model)
     behaviour: dict[str, Outcome] = {}
     if data:
-        columns = _columns(text_column, label_column, label_map)
+        columns = columns_of(text_column, label_column, label_map)
         labels = predictor.labels
-        given = {str(file): read_rows(file, labels=labels, columns=columns, tell=_tell) for file in data}
+        given = {str(file): read_rows(file, labels=labels, columns=columns, tell=tell) for file in data}
         figures = evaluate(predictor, given)
     else:
         chosen = read_task(task or DEFAULT_TASK)
@@ -150,13 +146,13 @@ def evaluate(
     if json_file:
         outcomes = {name: outcome.model_dump() for name, outcome in behaviour.items()}
         content = {"model": predictor.tag, "sets": figures, "behaviour": outcomes}
-        _write(json_file, json.dumps(content, indent=1) + "\n")
+        write(json_file, json.dumps(content, indent=1) + "\n")
     if html_file:
         from training.report import render
 
         target, names = predictor.manifest.target, list(predictor.labels)
         page = render(figures, model=predictor.tag, target=target, labels=names, behaviour=behaviour)
-        _write(html_file, page)
+        write(html_file, page)
 
 
 def check(
@@ -186,52 +182,15 @@ def check(
     if report and report.suffix.lower() not in writers:
         raise typer.BadParameter(f"--report: expected a name that ends in .csv or .jsonl, found {str(report)!r}")
     chosen = read_task(task or DEFAULT_TASK)
-    checked = check_files(files, task=chosen, columns=_columns(text_column, label_column, label_map), tell=_tell)
+    checked = check_files(files, task=chosen, columns=columns_of(text_column, label_column, label_map), tell=tell)
     print_defects(checked.defects)
     if report:
-        _write(report, writers[report.suffix.lower()](checked.defects))
+        write(report, writers[report.suffix.lower()](checked.defects))
     if label_errors:
         from training.suspects import as_csv as suspects_as_csv
         from training.suspects import rank
 
-        _write(label_errors, suspects_as_csv(rank(checked.rows, labels=chosen.label_names)))
-    _tell(f"{checked.places} rows, {len(checked.rows)} can be trained on, {len(checked.defects)} defects")
+        write(label_errors, suspects_as_csv(rank(checked.rows, labels=chosen.label_names)))
+    tell(f"{checked.places} rows, {len(checked.rows)} can be trained on, {len(checked.defects)} defects")
     if checked.defects:
         raise typer.Exit(3)
-
-
-def _columns(text: str, label: str, label_map: list[str] | None) -> "Columns":
-    from training.sources import Columns
-
-    pairs = [item.partition("=") for item in label_map or []]
-    if wrong := [old for old, equals, new in pairs if not (old and equals and new)]:
-        raise typer.BadParameter(f"--label-map: expected OLD=NEW, found {wrong[0]!r}")
-    return Columns(text=text, label=label, label_map={old: new for old, _, new in pairs})
-
-
-def _tell(line: str) -> None:
-    typer.echo(line, err=True)
-
-
-def _write(path: Path, content: str) -> None:
-    """Write a whole file or none.
-
-    Raises:
-        DataError: it cannot be written.
-    """
-    from serving.errors import DataError
-
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text(content, encoding="utf-8")
-        temporary.replace(path)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be written ({error.strerror}).") from None
-    typer.echo(f"wrote {path}", err=True)
-
-
-def _calm() -> None:
-    """Keep the training libraries from talking over the progress."""
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
-    if not sys.stderr.isatty():
-        os.environ.setdefault("TQDM_DISABLE", "1")

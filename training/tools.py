@@ -45,7 +45,7 @@ def read_export(objects: Sequence[Numbered], names: Names, *, kind: str) -> Expo
         DataError: it is an export from which text or label cannot be told; says what to name.
     """
     first = objects[0].cells if objects else {}
-    if isinstance(first.get("data"), dict) and ("annotations" in first or "completions" in first):
+    if isinstance(first.get("data"), dict) and not first.keys().isdisjoint(("annotations", "completions", "predictions")):
         return _label_studio(objects, names)
     if first.keys() >= _LABEL_STUDIO_COLUMNS:
         return _label_studio_table(objects, names, tool=f"Label Studio {'JSON-MIN' if kind == 'json' else kind.upper()}")
