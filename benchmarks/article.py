@@ -14,7 +14,7 @@ from pathlib import Path
 
 import httpx
 
-from benchmarks.machine import ROOT, save
+from benchmarks.machine import save
 from benchmarks.screenshots import home_of
 from tests.server import SERVE, running
 from training.rows import read_rows
@@ -42,7 +42,11 @@ def main() -> None:
         "articles": len(found),
         "sentences": statistics.mean(sentences for _, sentences in found),
         "characters": statistics.mean(map(len, articles[WARM_UP:])),
-        "latency_ms": {"median": statistics.median(milliseconds), "p95": milliseconds[int(0.95 * len(milliseconds))], "max": milliseconds[-1]},
+        "latency_ms": {
+            "median": statistics.median(milliseconds),
+            "p95": milliseconds[int(0.95 * len(milliseconds))],
+            "max": milliseconds[-1],
+        },
     }
     print(figures)
     print(f"wrote {save('article', figures)}", file=sys.stderr)

@@ -56,7 +56,7 @@ def take(page: Page, *, url: str, target: Path) -> None:
     page.wait_for_function("document.getElementById('text').value !== ''")
     page.get_by_role("button", name="Mark the stances").click()
     page.locator(".sentence", has_text=CHOSEN).click()
-    page.locator(".top-words").wait_for()
+    page.locator(".shaded").wait_for()
     page.screenshot(path=target, animations="disabled")
     print(f"wrote {target.relative_to(ROOT)}, {target.stat().st_size // 1024} KiB", file=sys.stderr)
 

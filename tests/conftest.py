@@ -118,7 +118,14 @@ def server(built, tmp_path_factory):
 def champion_home(tmp_path_factory):
     """A store that holds the ready champion, as `make serve` puts it there."""
     home = tmp_path_factory.mktemp("champion")
-    command = [sys.executable, str(ROOT / "stance.py"), "models", "import", str(ROOT / "models" / "champion.bentomodel"), "--promote"]
+    command = [
+        sys.executable,
+        str(ROOT / "stance.py"),
+        "models",
+        "import",
+        str(ROOT / "models" / "champion.bentomodel"),
+        "--promote",
+    ]
     subprocess.run(command, env={**os.environ, "BENTOML_HOME": str(home)}, check=True, capture_output=True)
     return home
 

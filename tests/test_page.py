@@ -100,7 +100,11 @@ def download(page, name):
 
 def serious(page):
     violations = Axe().run(page).response["violations"]
-    return [(found["id"], [node["html"] for node in found["nodes"]]) for found in violations if found["impact"] in ("serious", "critical")]
+    return [
+        (found["id"], [node["html"] for node in found["nodes"]])
+        for found in violations
+        if found["impact"] in ("serious", "critical")
+    ]
 
 
 def test_an_article_is_marked_sentence_by_sentence(visit, served):
@@ -110,7 +114,9 @@ def test_an_article_is_marked_sentence_by_sentence(visit, served):
     marks = page.locator(".sentence")
     assert marks.count() == len(expected)
     for shown, sentence in zip(marks.all(), expected, strict=True):
-        text = shown.evaluate("mark => [...mark.childNodes].filter(n => n.className !== 'marker').map(n => n.textContent).join('')")
+        text = shown.evaluate(
+            "mark => [...mark.childNodes].filter(n => n.className !== 'marker').map(n => n.textContent).join('')"
+        )
         assert text == sentence["text"]  # also behind the emoji, where JavaScript's own indices are off by one
         if not sentence["furniture"]:
             unsure = ", unsure" if sentence["abstain"] else ""
@@ -201,7 +207,11 @@ def test_a_correction_is_sent_and_stored(visit, champion_home):
     page.get_by_text("You corrected it to critical.").wait_for()
     assert "corrected" in sentence.get_attribute("class")
     (stored,) = Store(f"sqlite:///{champion_home / 'stance-corrections.sqlite'}").corrections()
-    assert (stored.correction.label, stored.correction.predicted, stored.correction.annotator) == ("critical", "denying", "tester")
+    assert (stored.correction.label, stored.correction.predicted, stored.correction.annotator) == (
+        "critical",
+        "denying",
+        "tester",
+    )
     assert "patchwork of lies" in stored.correction.text
     rows = list(csv.DictReader(io.StringIO(download(page, "Download CSV")[1])))
     assert [row["correction"] for row in rows if "patchwork" in row["text"]] == ["critical"]
@@ -216,8 +226,8 @@ def test_an_article_is_downloaded_as_csv_and_json(visit, served):
     assert name == "stances.csv"
     assert [row["text"] for row in rows] == [sentence["text"] for sentence in expected["sentences"]]
     assert all(EXAMPLE[int(row["start"]) : int(row["end"])] == row["text"] for row in rows)
-    assert [row["stance"] for row in rows] == [sentence["label"] for sentence in expected["sentences"]]
-    assert {row["stance_model"] for row in rows} == {expected["model"]}
+    assert [row["label"] for row in rows] == [sentence["label"] for sentence in expected["sentences"]]
+    assert {row["model"] for row in rows} == {expected["model"]}
     name, content = download(page, "Download JSON")
     answer = json.loads(content)
     assert (name, answer.pop("corrections"), answer["summary"]) == ("stances.json", [], expected["summary"])
@@ -238,7 +248,9 @@ def drop(page, name, content):
 def test_a_dropped_table_is_scored_and_keeps_its_columns(visit):
     page = visit()
     requests = []
-    page.on("request", lambda request: requests.append(request.post_data_json["texts"]) if request.url.endswith("/predict") else None)
+    page.on(
+        "request", lambda request: requests.append(request.post_data_json["texts"]) if request.url.endswith("/predict") else None
+    )
     drop(page, "press.csv", TABLE)
     assert page.get_by_label("Column with the texts").input_value() == "body"
     page.get_by_label("Column with the texts").select_option("note")
@@ -254,7 +266,14 @@ def test_a_dropped_table_is_scored_and_keeps_its_columns(visit):
     given = list(csv.reader(io.StringIO(TABLE, newline=""), delimiter=";"))
     assert [row[:3] for row in rows] == given
     header = rows[0]
-    assert header[3:] == ["stance", "stance_confidence", *(f"stance_p_{label}" for label in LABELS), "stance_abstain", "stance_model", "correction"]
+    assert header[3:] == [
+        "stance",
+        "stance_confidence",
+        *(f"stance_p_{label}" for label in LABELS),
+        "stance_abstain",
+        "stance_model",
+        "correction",
+    ]
     assert [row[3] for row in rows[1:4]][:2] == ["denying", ""]
     assert json.loads(download(page, "Download JSON")[1])["rows"][0]["cells"] == ["1", 'A pack of "lies".', "two\nlines"]
     page.locator(".row-text").first.click()
@@ -291,8 +310,18 @@ def test_the_model_is_one_click_away(visit, served):
     ("status", "headers", "detail", "told"),
     [
         (429, {"Retry-After": "2"}, "full", "The service is busy. It asks to come back in 2 seconds."),
-        (413, {}, "expected at most 5 bytes of body", "too large for one request. The service answered: expected at most 5 bytes"),
-        (422, {}, "text: expected at most 9 characters", "cannot use this text. It answered: text: expected at most 9 characters"),
+        (
+            413,
+            {},
+            "expected at most 5 bytes of body",
+            "too large for one request. The service answered: expected at most 5 bytes",
+        ),
+        (
+            422,
+            {},
+            "text: expected at most 9 characters",
+            "cannot use this text. It answered: text: expected at most 9 characters",
+        ),
         (503, {"Retry-After": "1"}, "Starting.", "The service cannot do this now. Starting."),
         (500, {}, "internal", "The service failed to answer."),
         (0, {}, "", "The service cannot be reached."),
@@ -362,7 +391,7 @@ def test_axe_finds_nothing_serious(visit, scheme):
     assert serious(page) == []
     mark(page)
     page.locator(".sentence", has_text="patchwork of lies").click()
-    page.locator(".top-words").wait_for()
+    page.locator(".shaded").wait_for()
     page.get_by_role("group", name="Show only").get_by_role("button", name="denying").click()
     assert serious(page) == []
     page.get_by_role("radio", name="Table").check()
@@ -377,7 +406,7 @@ def test_a_phone_shows_it_all_without_scrolling_sideways(visit):
     mark(page)
     sentence = page.locator(".sentence", has_text="patchwork of lies")
     sentence.tap()
-    page.locator(".top-words").wait_for()
+    page.locator(".shaded").wait_for()
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
     shown, details = sentence.bounding_box(), page.locator("#details").bounding_box()
     assert shown["y"] >= 0
@@ -401,4 +430,4 @@ def test_without_javascript_the_form_answers_with_the_marked_text(visit, served)
     with page.expect_download() as waited:
         page.get_by_role("button", name="Download as CSV").click()
     rows = list(csv.DictReader(io.StringIO(waited.value.path().read_text(encoding="utf-8-sig"))))
-    assert [row["stance"] for row in rows] == [sentence["label"] for sentence in expected["sentences"]]
+    assert [row["label"] for row in rows] == [sentence["label"] for sentence in expected["sentences"]]

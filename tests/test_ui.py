@@ -83,7 +83,7 @@ def test_the_form_can_ask_for_a_file(kind, media_type):
     assert headers["content-disposition"] == f'attachment; filename="stances.{kind}"'
     if kind == "csv":
         (row,) = csv.DictReader(io.StringIO(content.removeprefix("\ufeff")))
-        assert (row["text"], row["stance"], row["stance_p_against"]) == (HOSTILE, "<for>", "0.250000")
+        assert (row["text"], row["label"], row["p_against"]) == (HOSTILE, "<for>", "0.25")
     else:
         assert AnalyzeResponse.model_validate_json(content).sentences[0].text == HOSTILE
 
