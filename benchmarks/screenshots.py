@@ -33,14 +33,20 @@ def main() -> None:
         raise SystemExit("python -m benchmarks.screenshots: expected Chromium, found none; Debian's package is `chromium`")
     DOCS.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as place:
-        home = {"BENTOML_HOME": place, "BENTOML_DO_NOT_TRACK": "True"}
-        stance = [sys.executable, str(ROOT / "stance.py"), "models", "import", str(CHAMPION), "--promote"]
-        subprocess.run(stance, check=True, env={**os.environ, **home}, stdout=sys.stderr)
+        home = home_of(Path(place))
         with running(SERVE, log=Path(place) / "log", cwd=place, env=home) as client, browser() as opened:
             for name, options in PICTURES.items():
                 context = opened.new_context(**options)  # type: ignore[arg-type]
                 take(context.new_page(), url=str(client.base_url.join("ui")), target=DOCS / f"{name}.png")
                 context.close()
+
+
+def home_of(place: Path) -> dict[str, str]:
+    """Return the environment of a store at ``place``, into which the ready champion is imported."""
+    home = {"BENTOML_HOME": str(place / "bentoml"), "BENTOML_DO_NOT_TRACK": "True"}
+    stance = [sys.executable, str(ROOT / "stance.py"), "models", "import", str(CHAMPION), "--promote"]
+    subprocess.run(stance, check=True, env={**os.environ, **home}, stdout=sys.stderr)
+    return home
 
 
 def take(page: Page, *, url: str, target: Path) -> None:
@@ -50,7 +56,7 @@ def take(page: Page, *, url: str, target: Path) -> None:
     page.wait_for_function("document.getElementById('text').value !== ''")
     page.get_by_role("button", name="Mark the stances").click()
     page.locator(".sentence", has_text=CHOSEN).click()
-    page.locator(".top-words").wait_for()
+    page.locator(".shaded").wait_for()
     page.screenshot(path=target, animations="disabled")
     print(f"wrote {target.relative_to(ROOT)}, {target.stat().st_size // 1024} KiB", file=sys.stderr)
 

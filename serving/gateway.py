@@ -99,9 +99,8 @@ class Gateway:
 
     async def _serve(self, scope: Scope, receive: Receive, send: "_Sent") -> None:
         path, method = scope["path"], scope["method"]
-        if path not in OPEN_PATHS | ui.PATHS and not self._keys.admit(
-            scope["headers"]
-        ):  # the page's form holds its key in the body
+        # The page is open; its form holds its key in the body.
+        if path not in OPEN_PATHS | ui.PATHS and not self._keys.admit(scope["headers"]):
             await _no_key()(scope, receive, send)
         elif path in POST_BODIES and not (path in GET_PATHS and method in ("GET", "HEAD")):
             if method != "POST":
@@ -158,9 +157,9 @@ class Gateway:
         except (ValueError, RecursionError):
             fault = ErrorItem(loc=[], message=f"expected {'a form' if form else 'JSON'} in UTF-8")
             return _refuse("invalid", problem(422, f"body: {fault.message}", errors=[fault]))
-        return await (
-            self._form(content, receive) if isinstance(content, ui.Form) else self._call(scope["path"], content, receive)
-        )
+        if isinstance(content, ui.Form):
+            return await self._form(content, receive)
+        return await self._call(scope["path"], content, receive)
 
     async def _form(self, form: ui.Form, receive: Receive) -> Response:
         """Return the answer to the page's form: what ``POST /analyze`` answers to its text, as a page or a file."""

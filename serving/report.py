@@ -89,10 +89,11 @@ def _html(answer: AnalyzeResponse, *, text: str, title: str) -> str:
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
     template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
     places = {label: index % STYLES for index, label in enumerate(answer.summary.labels)}
-    return template.render(answer=answer, paragraphs=_paragraphs(answer, text), places=places, title=title) + "\n"
+    return template.render(answer=answer, paragraphs=paragraphs(answer, text), places=places, title=title) + "\n"
 
 
-def _paragraphs(answer: AnalyzeResponse, text: str) -> Iterator[list[AnalyzedSentence]]:
+def paragraphs(answer: AnalyzeResponse, text: str) -> Iterator[list[AnalyzedSentence]]:
+    """Yield the sentences of each paragraph; a line break between two ends one."""
     paragraph = [answer.sentences[0]]
     for before, after in pairwise(answer.sentences):
         if "\n" in text[before.end : after.start] or "\r" in text[before.end : after.start]:

@@ -87,9 +87,8 @@ class StanceService:
         """Load and verify the artifact; the service is ready when this returns."""
         self._use(registry.served())
         self._inbox = Inbox()
-        self._reading = ThreadPoolExecutor(
-            1, "stance-read"
-        )  # one: reading a long article is Python's work, which shares no cores
+        # one: reading a long article is Python's work, which shares no cores
+        self._reading = ThreadPoolExecutor(1, "stance-read")
         self._monitor = Monitor() if settings().monitor else None
 
     @bentoml.on_startup  # type: ignore[untyped-decorator]

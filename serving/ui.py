@@ -1,14 +1,11 @@
 """The page at ``/ui``: its files, and the answer to its form where there is no JavaScript.
 
-The page asks for nothing elsewhere and runs no inline script or style; its policy says so to the browser. Everything that is put into
-it is escaped.
+The page asks for nothing elsewhere and runs no inline script or style; its policy says so to the browser. Everything that is put
+into it is escaped.
 """
 
-import csv
-import io
 import json
-import re
-from collections.abc import Iterator
+import mimetypes
 from functools import cache
 from itertools import accumulate
 from pathlib import Path
@@ -23,7 +20,8 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 from starlette.staticfiles import StaticFiles
 
-from serving.schema import AnalyzedSentence, AnalyzeResponse, Article
+from serving import report
+from serving.schema import AnalyzeResponse, Article
 from serving.settings import settings
 
 PATH = "/ui"
@@ -35,11 +33,11 @@ FORM = b"application/x-www-form-urlencoded"
 MOST_FIELDS = 8
 LOOKS = 6
 """Colours and shapes that labels have, in the model's order; more labels begin again."""
+_POLICY = ("default-src 'self'", "base-uri 'none'", "object-src 'none'", "form-action 'self'", "frame-ancestors 'none'")
 _HEADERS = {
-    "Content-Security-Policy": "default-src 'self'; base-uri 'none'; object-src 'none'; form-action 'self'; frame-ancestors 'none'",
+    "Content-Security-Policy": "; ".join(_POLICY),
     "Cross-Origin-Opener-Policy": "same-origin",
 }
-_BREAK = re.compile("[\n\r\x0b\x0c\x85\u2028\u2029]")
 
 
 class Form(BaseModel):
@@ -86,12 +84,10 @@ def answered(answer: Response, form: Form) -> Response:
     analysis = AnalyzeResponse.model_validate_json(bytes(answer.body))
     if form.answer == "page":
         return _page(text=form.text, analysis=analysis)
-    content = _table(analysis) if form.answer == "csv" else bytes(answer.body)
-    return Response(
-        content,
-        media_type="text/csv" if form.answer == "csv" else "application/json",
-        headers={"Content-Disposition": f'attachment; filename="stances.{form.answer}"'},
-    )
+    content = report.render(analysis, form=form.answer, text=form.text, title="")
+    mark = "\ufeff" if form.answer == "csv" else ""  # tells Excel that it is UTF-8
+    attached = {"Content-Disposition": f'attachment; filename="stances.{form.answer}"'}
+    return Response(mark + content, media_type=mimetypes.types_map[f".{form.answer}"], headers=attached)
 
 
 def refused(answer: Response, *, text: str = "") -> Response:
@@ -114,81 +110,26 @@ def _page(*, text: str, analysis: AnalyzeResponse | None = None, problem: Any = 
         keyed=keyed,
         target=manifest.target if manifest else "",
         labels=manifest.labels if manifest else [],
-        **_marked(text, analysis),
+        analysis=analysis,
+        paragraphs=report.paragraphs(analysis, text) if analysis else [],
+        shares=_shares(analysis) if analysis else [],
     )
     return HTMLResponse(content, status_code=status, headers=_HEADERS)
 
 
 @cache
 def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(FOLDER), autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
-    )
+    files = jinja2.FileSystemLoader(FOLDER)
+    blocks = {"trim_blocks": True, "lstrip_blocks": True}
+    environment = jinja2.Environment(loader=files, autoescape=True, undefined=jinja2.StrictUndefined, **blocks)
     return environment.get_template("page.html")
 
 
-def _marked(text: str, analysis: AnalyzeResponse | None) -> dict[str, Any]:
-    """Return what the template needs of an analysis."""
-    if analysis is None:
-        return {"items": [], "paragraphs": [], "shares": [], "label_names": [], "model": ""}
-    names = list(analysis.summary.labels)
-    looks = {name: index % LOOKS + 1 for index, name in enumerate(names)}
-    items = [
-        {**sentence.model_dump(), "index": index, "look": looks[sentence.label], "holder": sentence.holder and sentence.holder.name}
-        for index, sentence in enumerate(analysis.sentences, start=1)
-    ]
-    widths = [100 * share.share for share in analysis.summary.labels.values()]
-    shares = [
-        {"label": name, "look": looks[name], "count": analysis.summary.labels[name].count, "x": end - width, "width": width}
-        for name, width, end in zip(names, widths, accumulate(widths), strict=True)
-    ]
+def _shares(analysis: AnalyzeResponse) -> dict[str, dict[str, Any]]:
+    """Return by label its look, its sentences, and where its part of a bar of 100 begins and how wide it is."""
+    found = analysis.summary.labels
+    widths = [100 * share.share for share in found.values()]
     return {
-        "items": items,
-        "paragraphs": list(_paragraphs(text, items)),
-        "shares": shares,
-        "label_names": names,
-        "model": analysis.model,
-    }
-
-
-def _paragraphs(text: str, items: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
-    """Yield the sentences of each paragraph, each with the white space ``before`` it; a line break ends a paragraph."""
-    paragraph: list[dict[str, Any]] = []
-    end = 0
-    for item in items:
-        before = text[end : item["start"]]
-        if paragraph and _BREAK.search(before):
-            yield paragraph
-            paragraph = []
-        paragraph.append({**item, "before": before})
-        end = item["end"]
-    yield paragraph
-
-
-def _table(analysis: AnalyzeResponse) -> str:
-    """Return the sentences as CSV, with the columns of the page's own download; the mark before it tells Excel that it is UTF-8."""
-    rows = [_columns(index, sentence, analysis.model) for index, sentence in enumerate(analysis.sentences, start=1)]
-    file = io.StringIO()
-    writer = csv.DictWriter(file, fieldnames=list(rows[0]))
-    writer.writeheader()
-    writer.writerows(rows)
-    return "\ufeff" + file.getvalue()
-
-
-def _columns(index: int, sentence: AnalyzedSentence, model: str) -> dict[str, object]:
-    holder = sentence.holder
-    return {
-        "sentence": index,
-        "start": sentence.start,
-        "end": sentence.end,
-        "text": sentence.text,
-        "stance": sentence.label,
-        "stance_confidence": f"{sentence.confidence:.6f}",
-        **{f"stance_p_{label}": f"{share:.6f}" for label, share in sentence.probabilities.items()},
-        "stance_abstain": str(sentence.abstain).lower(),
-        "stance_model": model,
-        "furniture": str(sentence.furniture).lower(),
-        "holder": holder.name if holder else "",
-        "speech": holder.speech if holder else "",
-        "cue": holder.cue.text if holder else "",
+        label: {"look": index % LOOKS + 1, "count": found[label].count, "x": end - width, "width": width}
+        for index, (label, width, end) in enumerate(zip(found, widths, accumulate(widths), strict=True))
     }

@@ -141,7 +141,7 @@ def test_sentences_are_filtered_by_stance_holder_and_doubt(visit, served):
     denying.click()
     assert shown.count() == labels.count("denying") > 0
     assert shown.count() < len(labels)
-    assert "sentences shown" in page.get_by_role("status").first.inner_text()
+    page.locator("#status", has_text="sentences shown").wait_for(state="attached")
     page.get_by_label("Who says it").select_option("he")
     assert shown.count() == 1
     assert "patchwork of lies" in shown.inner_text()
@@ -226,8 +226,8 @@ def test_an_article_is_downloaded_as_csv_and_json(visit, served):
     assert name == "stances.csv"
     assert [row["text"] for row in rows] == [sentence["text"] for sentence in expected["sentences"]]
     assert all(EXAMPLE[int(row["start"]) : int(row["end"])] == row["text"] for row in rows)
-    assert [row["stance"] for row in rows] == [sentence["label"] for sentence in expected["sentences"]]
-    assert {row["stance_model"] for row in rows} == {expected["model"]}
+    assert [row["label"] for row in rows] == [sentence["label"] for sentence in expected["sentences"]]
+    assert {row["model"] for row in rows} == {expected["model"]}
     name, content = download(page, "Download JSON")
     answer = json.loads(content)
     assert (name, answer.pop("corrections"), answer["summary"]) == ("stances.json", [], expected["summary"])
@@ -391,7 +391,7 @@ def test_axe_finds_nothing_serious(visit, scheme):
     assert serious(page) == []
     mark(page)
     page.locator(".sentence", has_text="patchwork of lies").click()
-    page.locator(".top-words").wait_for()
+    page.locator(".shaded").wait_for()
     page.get_by_role("group", name="Show only").get_by_role("button", name="denying").click()
     assert serious(page) == []
     page.get_by_role("radio", name="Table").check()
@@ -406,7 +406,7 @@ def test_a_phone_shows_it_all_without_scrolling_sideways(visit):
     mark(page)
     sentence = page.locator(".sentence", has_text="patchwork of lies")
     sentence.tap()
-    page.locator(".top-words").wait_for()
+    page.locator(".shaded").wait_for()
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
     shown, details = sentence.bounding_box(), page.locator("#details").bounding_box()
     assert shown["y"] >= 0
@@ -430,4 +430,4 @@ def test_without_javascript_the_form_answers_with_the_marked_text(visit, served)
     with page.expect_download() as waited:
         page.get_by_role("button", name="Download as CSV").click()
     rows = list(csv.DictReader(io.StringIO(waited.value.path().read_text(encoding="utf-8-sig"))))
-    assert [row["stance"] for row in rows] == [sentence["label"] for sentence in expected["sentences"]]
+    assert [row["label"] for row in rows] == [sentence["label"] for sentence in expected["sentences"]]

@@ -5,7 +5,9 @@ import { call, Refusal, told } from "./service.js";
 import { labels, look, named, percent, unsureMark } from "./stances.js";
 
 const MOST_WORDS = 5;
-const NOTABLE = 0.005;
+const NOTABLE = 0.01;
+/** Below this effect no word is shaded fully, and none is said to decide. */
+const DECISIVE = 0.05;
 /** An explanation costs as much as scoring a text for each word: it is asked for when a sentence has been looked at this long. */
 const LOOKED_AT_MS = 350;
 
@@ -169,7 +171,7 @@ export class Details {
 /** Return the sentence with its words shaded by what they did, and the words that did most. */
 function explained({ prediction, words, words_left_out: leftOut }, text) {
   const points = Array.from(text);
-  const strongest = Math.max(NOTABLE, ...words.map((word) => Math.abs(word.contribution)));
+  const strongest = Math.max(DECISIVE, ...words.map((word) => Math.abs(word.contribution)));
   const shaded = element("p", { class: "shaded", "aria-hidden": "true" });
   let at = 0;
   for (const word of words) {
@@ -188,11 +190,12 @@ function explained({ prediction, words, words_left_out: leftOut }, text) {
     const points = `${contribution > 0 ? "+" : "−"}${percent(Math.abs(contribution))}`;
     return element("li", {}, element("span", {}, word), " ", element("span", { class: "figure" }, points, spoken(" points")));
   });
-  const none = element("p", { class: "hint" }, "No single word: without any one of them the answer stays as sure.");
+  const none = element("p", { class: "hint" }, "No single word decides: without any one of them the answer stays about as sure.");
   const meaning = `Percentage points of its probability that ${prediction.label} loses without the word.`;
   return [
     shaded,
-    list.length ? element("ol", { class: "top-words" }, ...list) : none,
+    ...(list.length ? [element("ol", { class: "top-words" }, ...list)] : []),
+    ...(words.some((word) => Math.abs(word.contribution) >= DECISIVE) ? [] : [none]),
     element("p", { class: "hint" }, meaning, leftOut ? ` ${leftOut} words at the end are not explained.` : ""),
   ];
 }

@@ -16,43 +16,29 @@ export function downloadButton(label, { name, type, content }) {
   return element("button", { type: "button", click }, label);
 }
 
-/** Return the columns of a prediction, in order: name and value; empty where the item was not scored. */
-function stanceColumns({ prediction, correction }, model) {
-  const probabilities = labels().map((label) => [`stance_p_${label}`, prediction?.probabilities[label].toFixed(DECIMALS) ?? ""]);
-  return [
-    ["stance", prediction?.label ?? ""],
-    ["stance_confidence", prediction?.confidence.toFixed(DECIMALS) ?? ""],
-    ...probabilities,
-    ["stance_abstain", prediction ? String(prediction.abstain) : ""],
-    ["stance_model", prediction ? model : ""],
-    ["correction", correction ?? ""],
-  ];
-}
-
-/** Return an article's sentences as a table. */
-export function articleTable(items, model) {
-  const columns = items.map((item) => {
-    const { start, end, furniture, holder } = item.sentence;
-    return [
-      ["sentence", item.index + 1],
-      ["start", start],
-      ["end", end],
-      ["text", item.text],
-      ...stanceColumns(item, model),
-      ["furniture", furniture],
-      ["holder", holder?.name ?? ""],
-      ["speech", holder?.speech ?? ""],
-      ["cue", holder?.cue.text ?? ""],
-    ];
-  });
-  return `\ufeff${asText(columns)}`;
-}
-
-/** Return a file's rows with every column that they had, and the stance behind them. */
+/** Return a file's rows with every column that they had, and behind them the stance in the columns of `stance score`. */
 export function rowsTable(items, { names, delimiter, model }) {
-  const header = [...names, ...stanceColumns({ prediction: null }, model).map(([name]) => name)];
-  const rows = items.map((item) => [...item.row, ...stanceColumns(item, model).map(([, value]) => value)]);
-  return write([header, ...rows], delimiter);
+  const header = ["stance", "stance_confidence", ...labels().map((label) => `stance_p_${label}`), "stance_abstain", "stance_model", "correction"];
+  const cells = ({ prediction, correction }) => {
+    if (!prediction) return header.map(() => "");
+    const { label, confidence, abstain } = prediction;
+    const probabilities = labels().map((name) => prediction.probabilities[name].toFixed(DECIMALS));
+    return [label, confidence.toFixed(DECIMALS), ...probabilities, abstain, model, correction ?? ""];
+  };
+  return write([[...names, ...header], ...items.map((item) => [...item.row, ...cells(item)])], delimiter);
+}
+
+/** Return an article's sentences in the columns of `stance analyze`, and the corrections. */
+export function articleTable(items, model) {
+  const header = ["start", "end", "text", "label", "confidence", ...labels().map((label) => `p_${label}`), "abstain", "truncated", "furniture"];
+  const voice = ["holder", "holder_start", "holder_end", "speech", "cue"];
+  const rows = items.map(({ sentence, correction }) => {
+    const { start, end, text, label, confidence, probabilities, abstain, truncated, furniture, holder } = sentence;
+    const said = holder ? [holder.name, holder.start, holder.end, holder.speech, holder.cue.text] : voice.map(() => "");
+    const shares = labels().map((name) => probabilities[name]);
+    return [start, end, text, label, confidence, ...shares, abstain, truncated, furniture, ...said, model, correction ?? ""];
+  });
+  return `\ufeff${write([[...header, ...voice, "model", "correction"], ...rows])}`; // the mark tells Excel that it is UTF-8
 }
 
 /** Return the answer of the service, with the corrections that were sent. */
@@ -65,8 +51,4 @@ export function articleJson(answer, items) {
 export function rowsJson(items, { names, model }) {
   const rows = items.map(({ row, prediction, why, correction }) => ({ cells: row, prediction, why: why ?? null, correction }));
   return `${JSON.stringify({ model, names, rows }, null, 1)}\n`;
-}
-
-function asText(columns) {
-  return write([columns[0].map(([name]) => name), ...columns.map((row) => row.map(([, value]) => value))]);
 }
