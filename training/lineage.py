@@ -46,7 +46,7 @@ def read_rows_of(folder: Path) -> Unique | None:
             kept = guards if cells.pop("guard", False) else rows
             text, label = cells.pop("text"), cells.pop("label")
             kept.append(LabelledRow(text=text, label=label, where=f"{ROWS}:{number}", extra=cells))
-    except (OSError, EOFError, ValueError, KeyError, AttributeError) as error:
+    except (OSError, EOFError, ValueError, KeyError, AttributeError, TypeError) as error:
         raise ArtifactError(f"{path}: expected the rows that made the model, found something else ({error!r}).") from None
     return Unique(rows=rows, repeats=[], contradictions=guards)
 

@@ -56,7 +56,7 @@ class Plan:
     exam: Exam
     merged: Merged
     steps: int
-    seconds: float | None
+    estimate: str
 
     def lines(self) -> Iterator[str]:
         """Yield what a person wants to know beforehand, a line each."""
@@ -68,7 +68,7 @@ class Plan:
         sets = ", ".join(f"{len(rows)} in {name}" for name, rows in self.exam.sets.items())
         yield f"judged by: {sets}, {len(self.exam.cases)} behavioural cases; neither model has trained on them"
         yield f"training: at most {self.steps} steps of {fit.batch_size} from {self.run.config.model.base_model}, seed {fit.seed}"
-        yield f"time: {_duration(self.seconds)}"
+        yield f"time: {self.estimate}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +174,7 @@ def plan(new: Sequence[LabelledRow], *, champion: StoredModel, task: Task, confi
         track=track,
     )
     steps = config.fit.steps_for(len(split.train))
-    return Plan(champion, run, split, exam, merged, steps, seconds_for(steps, manifest, config))
+    return Plan(champion, run, split, exam, merged, steps, estimate_for(steps, manifest, config))
 
 
 def same_split(manifest: Manifest, config: Config) -> bool:
@@ -207,20 +207,17 @@ def exam_of(first: StoredModel, second: StoredModel, task: Task) -> Exam:
     return examine(split, reserved, comparable=same_split(read_manifest(second.path), config))
 
 
-def seconds_for(steps: int, champion: Manifest, config: Config) -> float | None:
-    """Return how long so many steps will take, by the last whole run of this base in this store, or else by the champion's.
-
-    None where neither tells.
-    """
+def estimate_for(steps: int, champion: Manifest, config: Config) -> str:
+    """Say how long so many steps will take, by the last whole run of this base in this store, or else by the champion's."""
     names = (config.model.base_model, Path(config.model.base_model).name)  # a folder is recorded by its name
     whole = [r for r in runs.recorded() if r.get("base_model") in names and r.get("steps") and not r.get("resumed")]
     if whole:
-        return float(whole[-1]["seconds"]) / float(whole[-1]["steps"]) * steps
+        return f"{_duration(whole[-1]['seconds'] / whole[-1]['steps'] * steps)}, by the run of {whole[-1]['ended']} here"
     fitted, batch = champion.metrics.get("fit", {}), champion.config.get("fit", {}).get("batch_size")
     if champion.base_model.name not in names or not batch or not fitted.get("epochs"):
-        return None
+        return "unknown; no run of this base model is recorded"
     done = fitted["epochs"] * math.ceil(sum(champion.data["counts"]["train"].values()) / batch)
-    return float(fitted["seconds"] / done * steps)
+    return f"{_duration(fitted['seconds'] / done * steps)}, by the champion's training on the machine of its own"
 
 
 def retrain(planned: Plan, *, files: Sequence[str] = (), forced: str | None = None) -> Outcome:
@@ -253,8 +250,6 @@ def _promote(tag: str, judgement: Judgement, *, forced: str | None) -> bool:
     return True
 
 
-def _duration(seconds: float | None) -> str:
-    if seconds is None:
-        return "unknown; no run of this base model is recorded"
+def _duration(seconds: float) -> str:
     minutes = math.ceil(seconds / 60)
     return f"about {minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"about {minutes} min"

@@ -1,6 +1,5 @@
 """Commands on what comes after the first model: retrain, and models compare. Imports the training libraries when one runs."""
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -63,12 +62,10 @@ def retrain(
     """
     check_force(force, reason)
     calm()
-    from rich.console import Console
-
     from training.retrain import champion_of, only_one, plan, recipe
     from training.retrain import retrain as carry_out
     from training.task import DEFAULT_TASK, read_task
-    from training.verdict_page import print_judgement, render
+    from training.verdict_page import lines, render
 
     chosen, given = read_task(task or DEFAULT_TASK), list(files or [])  # other sources of labelled rows are added here
     with only_one():
@@ -77,11 +74,10 @@ def retrain(
         checked = _checked(given, task=task, columns=(text_column, label_column, label_map), leave_out=leave_out)
         rows = _usable(checked) if checked else []
         planned = plan(rows, champion=champion, task=chosen, config=settings, track=track)
-        for line in planned.lines():
-            typer.echo(line, err=not dry_run)
+        typer.echo("\n".join(planned.lines()), err=not dry_run)
         outcome = None if dry_run else carry_out(planned, files=list(map(str, given)), forced=reason)
     if outcome:
-        print_judgement(outcome.judgement, console=Console())
+        typer.echo("\n".join(lines(outcome.judgement)))
         if html_file:
             write(html_file, render(outcome.judgement, target=chosen.target))
         if json_file:
@@ -135,21 +131,19 @@ def compare(
 
     Example: stance models compare stance:20260101t120000-ab12cd stance:20260201t120000-cd34ef
     """
-    from rich.console import Console
-
     from serving import registry
     from serving.predictor import Predictor
     from training.compare import compare, require_comparable
     from training.retrain import exam_of
     from training.task import DEFAULT_TASK, read_task
-    from training.verdict_page import print_judgement, render
+    from training.verdict_page import lines, render
 
     chosen = read_task(task or DEFAULT_TASK)
     first, second = Predictor.load(champion), Predictor.load(challenger)
     require_comparable(first.manifest, second.manifest)
     exam = exam_of(registry.resolve(champion), registry.resolve(challenger), chosen)
     judgement = compare(first, second, exam)
-    print_judgement(judgement, console=Console(file=sys.stdout))
+    typer.echo("\n".join(lines(judgement)))
     if html_file:
         write(html_file, render(judgement, target=chosen.target))
     if json_file:

@@ -1,12 +1,10 @@
-"""A judgement for people: one HTML page that opens offline with pictures drawn into it, and tables for a terminal."""
+"""A judgement for people: one HTML page that opens offline with pictures drawn into it, and lines for a terminal."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import jinja2
 from matplotlib.figure import Figure
-from rich.console import Console
-from rich.table import Table
 
 from training.report import svg
 from training.verdict import Judgement, SetJudgement
@@ -38,22 +36,21 @@ def render(judgement: Judgement, *, target: str) -> str:
     )
 
 
-def print_judgement(judgement: Judgement, *, console: Console) -> None:
-    """Print what decided, and the verdict last."""
-    table = Table(title=f"{judgement.challenger} against {judgement.champion}")
-    for heading in ("set", "texts", "champion", "challenger", "difference", "95 % interval", "lost", "gained", "verdict"):
-        table.add_column(heading, justify="left" if heading in ("set", "verdict") else "right")
-    for name, found in {**judgement.sets, **judgement.slices}.items():
-        low, high = found.interval_95
-        scores = [f"{value:.3f}" for value in (found.macro_f1.champion, found.macro_f1.challenger)]
-        interval = f"{low:+.3f} to {high:+.3f}"
-        word = found.word if name in judgement.sets and found.judged else "not judged"
-        flips = [str(found.lost), str(found.gained)]
-        table.add_row(name, str(found.texts), *scores, f"{found.difference:+.3f}", interval, *flips, word)
-    console.print(table)
-    for reason in judgement.reasons:
-        console.print(f"- {reason}", soft_wrap=True, markup=False, highlight=False)
-    console.print(f"verdict: {judgement.word}", markup=False, highlight=False)
+def lines(judgement: Judgement) -> Iterator[str]:
+    """Yield what decided, a line each, and the verdict last."""
+    yield f"{judgement.challenger} against {judgement.champion}"
+    yield from (f"- {reason}" for reason in judgement.reasons)
+    for name, found in judgement.slices.items():
+        scores = found.macro_f1
+        yield f"- {name} ({found.texts}, decide nothing): macro-F1 {scores.challenger:.3f} against {scores.champion:.3f}"
+    if judgement.behaviour:
+        cases = judgement.behaviour.values()
+        passed, before = sum(case.challenger for case in cases), sum(case.champion for case in cases)
+        yield f"- behavioural tests: {passed} of {sum(case.cases for case in cases)} passed against {before}"
+    size, speed = judgement.cost.megabytes, judgement.cost.texts_per_second
+    yield f"- {size.challenger:.1f} MB to serve against {size.champion:.1f}"
+    yield f"- {speed.challenger:.0f} texts a second against {speed.champion:.0f}"
+    yield f"verdict: {judgement.word}"
 
 
 def _differences(sets: Mapping[str, SetJudgement]) -> str:
