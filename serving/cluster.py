@@ -34,7 +34,7 @@ def connected(*, processors: int | None, model_bytes: int) -> Iterator[str | Non
     every other process for a secret, and leaves no file. A connection that there is already is used and kept.
 
     Raises:
-        ConfigError: Ray is not installed, or was imported without being started, when it no longer heeds how it shall be.
+        ConfigError: Ray is not installed, or something else imported it without starting it, when it can be given no secret.
         ClusterError: there is no cluster at that address, or Ray does not start.
     """
     address = os.environ.get("RAY_ADDRESS")
@@ -71,7 +71,7 @@ def _imported(*, secret: bool) -> Any:
         if secret:  # it listens on every address of this machine: without the secret no other process runs code through it
             os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=secrets.token_hex(32))
             os.environ.setdefault("RAY_worker_niceness", "0")  # actors do all the work here: no other process of it goes before
-    elif secret and not imported.is_initialized():
+    elif secret and not imported.is_initialized() and "RAY_AUTH_TOKEN" not in os.environ:
         raise ConfigError("--engine ray: Ray is imported already; call ray.init() first, or set RAY_ADDRESS.")
     try:
         import ray
