@@ -25,6 +25,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
+from serving.durable import open_at, replace_file, sync, sync_folder
 from serving.errors import DataError
 from serving.writers import ParquetWriter, Writer, json_line
 
@@ -133,8 +134,8 @@ class Checkpoint:
         self._output = self.folder / OUTPUT / name if self._whole_folder else self.folder / OUTPUT
         self._output.parent.mkdir(parents=True, exist_ok=True)
         rows = self.folder / CHUNKS if isinstance(writer, ParquetWriter) else self._output
-        self._rows = _open_at(rows, self.progress.bytes)
-        self._rejects = _open_at(self.folder / REJECTS, self.progress.reject_bytes)
+        self._rows = open_at(rows, self.progress.bytes)
+        self._rejects = open_at(self.folder / REJECTS, self.progress.reject_bytes)
         if not self.progress.chunks:
             self._rows.truncate(0)
             self._rows.seek(0)
@@ -146,7 +147,7 @@ class Checkpoint:
         self._rows.write(rows)
         self._rejects.write("".join(map(json_line, rejects)).encode("utf-8"))
         for file in (self._rows, self._rejects):
-            _sync(file)
+            sync(file)
         self.progress.bytes, self.progress.reject_bytes = self._rows.tell(), self._rejects.tell()
         self.progress.chunks += 1
         self.progress.counts = counts
@@ -155,7 +156,7 @@ class Checkpoint:
     def end(self) -> None:
         """Complete the file under way."""
         assert self._rows is not None and self._writer is not None
-        _sync(self._rows)
+        sync(self._rows)
         self.close()
         if isinstance(self._writer, ParquetWriter):
             self._writer.assemble(self.folder / CHUNKS, self._output)
@@ -180,7 +181,7 @@ class Checkpoint:
             (self.folder / REJECTS).replace(rejects_of(self.target))
         if (self.folder / OUTPUT).exists():
             (self.folder / OUTPUT).replace(self.target)
-        _sync_folder(self.target.parent)
+        sync_folder(self.target.parent)
         self.discard()
 
     def close(self) -> None:
@@ -257,54 +258,12 @@ def rejects_of(target: Path) -> Path:
     return target.with_name(f"{target.name}.rejects.jsonl")
 
 
-def replace_file(path: Path, content: str) -> None:
-    """Write a file so that a reader, and a later run, find the old content or the new, whole.
-
-    Raises:
-        OSError: it cannot be written.
-    """
-    new = path.with_name(f"{path.name}.new")
-    try:
-        with new.open("w", encoding="utf-8") as file:
-            file.write(content)
-            _sync(file)
-        new.replace(path)
-    except OSError:
-        new.unlink(missing_ok=True)
-        raise
-    _sync_folder(path.parent)
-
-
 def _still_there(lock: IO[str], path: Path) -> bool:
     """Say whether the file locked is the one of that name, and not one that its last run has removed."""
     try:
         return os.path.samestat(os.fstat(lock.fileno()), path.stat())
     except FileNotFoundError:
         return False
-
-
-def _open_at(path: Path, size: int) -> IO[bytes]:
-    path.touch()
-    file = path.open("r+b")
-    if os.fstat(file.fileno()).st_size < size:
-        file.close()
-        raise DataError(f"{path}: expected at least {size} committed bytes, found fewer; delete {path.parent} to begin anew.")
-    file.truncate(size)
-    file.seek(size)
-    return file
-
-
-def _sync(file: IO[Any]) -> None:
-    file.flush()
-    os.fsync(file.fileno())
-
-
-def _sync_folder(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _compare(manifest: dict[str, Any], committed: dict[str, Any], *, where: Path) -> None:

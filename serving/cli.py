@@ -224,7 +224,7 @@ def _engine(name: str, *, model: str | None, actors: int | None, processors: int
 
 
 def _write_summary(path: Path, content: str) -> None:
-    from serving.checkpoint import replace_file
+    from serving.durable import replace_file
     from serving.errors import DataError
 
     try:

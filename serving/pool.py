@@ -161,6 +161,11 @@ class Pool:
         except RayTaskError as error:
             raise ClusterError(f"an actor cannot load the model: {_told(error)}") from None
         except RayError as error:
+            if "creation task" in str(error):  # its class cannot be read there
+                raise ClusterError(
+                    f"an actor cannot start ({str(error).strip().splitlines()[-1].strip()}): has every machine of the cluster"
+                    " this program, of the same version?"
+                ) from None
             self._failed_starts += 1
             if self._failed_starts >= self.size + TRIES:
                 raise ClusterError(f"{self._failed_starts} actors died while they started ({_told(error)}).") from None

@@ -9,26 +9,34 @@ it binds them to no input, settings or model, does not keep the order across a r
 """
 
 import os
+import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from serving import registry
 from serving.artifact import MANIFEST, WEIGHTS, Manifest, open_artifact
 from serving.chunks import Chunk
-from serving.cluster import connected, processors_of
+from serving.cluster import connected, processors_of, stops_unwrapped
 from serving.engine import Piece, Scored, Task, score_chunk
 from serving.errors import ClusterError
 from serving.predictor import Predictor
 from serving.registry import StoredModel
 
+_PREFIX = "stance-actor-"
+_LEFT_AFTER_SECONDS = 3600.0
+"""An actor has read its model's files long before."""
+
 
 class RayEngine:
     """A pool of actors that each hold the model."""
 
-    def __init__(self, model: StoredModel, *, actors: int, processors: int, warn: Callable[[str], None]) -> None:
+    def __init__(
+        self, model: StoredModel, *, actors: int, processors: int, warn: Callable[[str], None], folder: str | None = None
+    ) -> None:
         """Use :func:`ray_engine`."""
         import ray
 
@@ -41,7 +49,7 @@ class RayEngine:
 
         def start() -> tuple[Any, Any]:
             handle = scorer.remote()
-            return handle, handle.load.remote(files, tag=self.tag, threads=processors)
+            return handle, handle.load.remote(files, tag=self.tag, threads=processors, within=folder)
 
         self.pool = Pool(start, size=actors, warn=warn)
 
@@ -55,10 +63,11 @@ class RayEngine:
 
         tasks: list[Task] = []
         try:
-            for scored in self.pool.ordered(_sent(pieces, tasks)):
-                if scored is None:
-                    task = tasks.pop(0)
-                yield task, scored
+            with stops_unwrapped():
+                for scored in self.pool.ordered(_sent(pieces, tasks)):
+                    if scored is None:
+                        task = tasks.pop(0)
+                    yield task, scored
         except RayError as error:
             raise ClusterError(f"the cluster failed: {str(error).splitlines()[0]}") from None
 
@@ -66,15 +75,24 @@ class RayEngine:
 class _Scorer:
     """One actor: the model on some machine."""
 
-    def load(self, files: dict[str, bytes], *, tag: str, threads: int) -> None:
+    def load(self, files: dict[str, bytes], *, tag: str, threads: int, within: str | None) -> None:
         os.environ["RAYON_NUM_THREADS"] = str(threads)  # of the tokenizer, which else takes every processor
-        with tempfile.TemporaryDirectory(prefix="stance-actor-") as folder:
+        _remove_left()
+        with tempfile.TemporaryDirectory(prefix=_PREFIX, dir=within) as folder:
             for name, content in files.items():
                 Path(folder, name).write_bytes(content)
             self._predictor = Predictor.from_directory(Path(folder), tag=tag, threads=threads)
 
     def score(self, task: Task, chunk: Chunk) -> Scored:
         return score_chunk(chunk, task=task, predictor=self._predictor)
+
+
+def _remove_left() -> None:
+    """Remove the model's files of actors that were killed as they read them."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        with suppress(OSError):
+            if time.time() - folder.stat().st_mtime > _LEFT_AFTER_SECONDS:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
@@ -93,11 +111,11 @@ def ray_engine(
     """
     model = registry.resolve(tag)
     size = sum(path.stat().st_size for path in model.path.iterdir() if path.name != WEIGHTS)
-    with connected(processors=actors * processors if actors else None, model_bytes=size):
+    with stops_unwrapped(), connected(processors=actors * processors if actors else None, model_bytes=size) as folder:
         count = actors or processors_of() // processors
         if not count:
             raise ClusterError(f"expected a cluster with {processors} processors for an actor, found {processors_of()}.")
-        engine = RayEngine(model, actors=count, processors=processors, warn=warn)
+        engine = RayEngine(model, actors=count, processors=processors, warn=warn, folder=folder)
         try:
             engine.pool.wait()
             yield engine

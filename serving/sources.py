@@ -24,9 +24,7 @@ class File:
     output: Format
 
 
-def find_files(
-    source: Path, target: Path, *, form: str | None, warn: Callable[[str], None], resume: bool = False
-) -> list[File]:
+def find_files(source: Path, target: Path, *, form: str | None, warn: Callable[[str], None], resume: bool = False) -> list[File]:
     """Return the files to score, in sorted order; ``form`` names their format where the names do not tell it.
 
     A folder that holds something is no output, unless ``resume`` says that it may be this run's own.

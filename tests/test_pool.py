@@ -3,7 +3,7 @@
 from types import SimpleNamespace
 
 import pytest
-from ray.exceptions import ActorDiedError, RayTaskError
+from ray.exceptions import ActorDiedError, RayActorError, RayTaskError
 
 from serving import pool as module
 from serving.errors import ClusterError
@@ -13,7 +13,7 @@ from serving.pool import Pool
 class Actors:
     """In place of Ray: an actor answers with ten times its argument, or dies of it; the newest call is answered first."""
 
-    def __init__(self, deadly=(), lasting=(), refuse=False):
+    def __init__(self, deadly=(), lasting=(), refuse=None):
         self.deadly, self.lasting, self.refuse = set(deadly), set(lasting), refuse
         self.deaths = self.started = 0
         self.most_under_way = 0
@@ -32,7 +32,7 @@ class Actors:
     def get(self, reference):
         if reference.argument is None:
             if self.refuse:
-                raise RayTaskError("load", "", ValueError("altered"))
+                raise self.refuse
             return None
         if reference.argument in self.deadly | self.lasting and not reference.actor.dead:
             self.deadly.discard(reference.argument)
@@ -98,9 +98,22 @@ def test_what_kills_every_actor_ends_the_run_with_one_error(pool):
     assert actors.deaths == module.TRIES
 
 
-def test_an_actor_that_cannot_load_the_model_ends_the_run_with_its_reason(pool):
-    with pytest.raises(ClusterError, match="an actor cannot load the model: altered"):
-        pool(Actors(refuse=True), 2).wait()
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (RayTaskError("load", "", ValueError("altered")), "an actor cannot load the model: altered"),
+        (
+            RayActorError(
+                error_msg="The actor died because of an error raised in its creation task, x\nModuleNotFoundError: no y"
+            ),
+            r"an actor cannot start \(ModuleNotFoundError: no y\): has every machine of the cluster this program",
+        ),
+        (RayActorError(error_msg="its node has died"), r"6 actors died while they started \(its node has died\)"),
+    ],
+)
+def test_actors_that_cannot_start_end_the_run_with_their_reason(pool, error, message):
+    with pytest.raises(ClusterError, match=message):
+        pool(Actors(refuse=error), 2).wait()
 
 
 def test_a_cluster_without_room_is_told_and_given_up(pool, monkeypatch):

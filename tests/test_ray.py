@@ -75,7 +75,7 @@ def check_same(target, local):
 
 
 @pytest.mark.slow
-def test_a_node_an_actor_and_the_command_are_killed_and_every_row_is_that_of_the_local_engine(
+def test_a_node_an_actor_and_the_command_are_ended_and_every_row_is_that_of_the_local_engine(
     cluster, commands, source, local, tmp_path
 ):
     target, summary = tmp_path / "out.parquet", tmp_path / "summary.json"
@@ -98,6 +98,12 @@ def test_a_node_an_actor_and_the_command_are_killed_and_every_row_is_that_of_the
     arguments = ("score", source, target, "--engine", "ray", "--chunk", CHUNK)
     command = commands.start(*arguments)
     wait_for_chunks(commands, target, 20)
+    os.kill(command, signal.SIGTERM)
+    status, told = commands.wait()
+    assert (status, told.count("\n")) == (1, 1), told
+    assert re.search(r"^stance: stopped by SIGTERM; \d+ rows are committed, the same command with --resume goes on", told)
+    command = commands.start(*arguments, "--resume")
+    wait_for_chunks(commands, target, chunks_of(target) + 20)
     os.kill(command, signal.SIGKILL)
     assert commands.wait()[0] == -signal.SIGKILL
     committed = chunks_of(target)
@@ -157,3 +163,13 @@ def test_where_ray_is_not_installed_one_error_says_how_to_install_it(monkeypatch
     expected = r"^--engine ray: expected Ray, found none installed: `pip install '\.\[ray\]'`\.$"
     with pytest.raises(ConfigError, match=expected), connected(processors=1, model_bytes=0):
         pass
+
+
+def test_an_address_where_nothing_answers_is_one_error(built, tmp_path):
+    write_table(tmp_path / "in.csv", [{"text": "x"}])
+    script = [sys.executable, ROOT / "stance.py", "score", "in.csv", "out.parquet", "--engine", "ray"]
+    environment = {**os.environ, "RAY_ADDRESS": "127.0.0.1:1"}
+    ended = subprocess.run(script, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    expected = "stance: RAY_ADDRESS: expected a Ray cluster at 127.0.0.1:1, found none ([Errno 111] Connection refused).\n"
+    assert (ended.returncode, ended.stderr) == (1, expected)
+    assert [path.name for path in tmp_path.iterdir()] == ["in.csv"]
