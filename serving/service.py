@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import os
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
@@ -25,7 +26,7 @@ from serving.inbox import Inbox
 from serving.lifecycle import lifecycle
 from serving.monitor import Monitor
 from serving.openapi import describe
-from serving.predictor import Predictor
+from serving.predictor import Prediction, Predictor
 from serving.registry import StoredModel
 from serving.schema import (
     AnalyzeResponse,
@@ -112,9 +113,7 @@ class StanceService:
         """Return the stance of every text, in order."""
         batcher = self.batcher  # one model for the whole answer, whatever is promoted meanwhile
         predictions = await batcher.predict(texts)
-        metrics.count_predictions(predictions)
-        if self._monitor:
-            self._monitor.record(texts, predictions, model=batcher.predictor.tag)
+        self._record(texts, predictions, model=batcher.predictor.tag)
         return PredictResponse(
             model=batcher.predictor.tag,
             predictions=[TextPrediction.of(prediction) for prediction in predictions],
@@ -131,8 +130,9 @@ class StanceService:
         self, inputs: Texts, parameters: ClassificationParameters | None = None
     ) -> ClassificationResponse:
         """Answer Hugging Face's text-classification protocol: every label with its score, likeliest first, a list a text."""
-        predictions = await self.batcher.predict(inputs)
-        metrics.count_predictions(predictions)
+        batcher = self.batcher
+        predictions = await batcher.predict(inputs)
+        self._record(inputs, predictions, model=batcher.predictor.tag)
         return ClassificationResponse.of(predictions, parameters)
 
     @bentoml.api(route="/corrections")  # type: ignore[untyped-decorator]
@@ -167,8 +167,14 @@ class StanceService:
         else:
             sentences = await asyncio.get_running_loop().run_in_executor(self._reading, partial(article.read, text, most=most))
         predictions = await article.score(batcher, sentences)
-        metrics.count_predictions(predictions)
+        self._record([sentence.text for sentence in sentences], predictions, model=batcher.predictor.tag)
         return article.answer(sentences, predictions, model=batcher.predictor.tag)
+
+    def _record(self, texts: Sequence[str], predictions: Sequence[Prediction], *, model: str) -> None:
+        """Count predictions, and give them to the monitor where there is one."""
+        metrics.count_predictions(predictions)
+        if self._monitor:
+            self._monitor.record(texts, predictions, model=model)
 
     def refuse_if_full(self) -> None:
         """Refuse what would have to wait too long.

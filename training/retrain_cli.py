@@ -24,6 +24,7 @@ from training.cli_options import (
 if TYPE_CHECKING:
     from training.check import Checked
     from training.rows import LabelledRow
+    from training.task import Task
 
 Page = Annotated[Path | None, typer.Option("--html", help="Write the verdict there as a page with pictures.", metavar="FILE")]
 Json = Annotated[Path | None, typer.Option("--json", help="Write the verdict there with every figure.", metavar="FILE")]
@@ -33,6 +34,9 @@ def retrain(
     files: Annotated[
         list[Path] | None, typer.Argument(help="Labelled files or exports of labelling tools.", metavar="FILE...")
     ] = None,
+    include_corrections: Annotated[
+        bool, typer.Option("--include-corrections", help="Take what POST /corrections has stored as well.")
+    ] = False,
     task: TaskFile = None,
     config: ConfigFile = None,
     seed: Seed = None,
@@ -58,7 +62,7 @@ def retrain(
     The earlier rows are those that the champion was made of, or the task's corpus where it does not hold them. Configuration and
     seed are the champion's but for what --config, --seed and --base-model change.
 
-    Example: stance retrain labelled.json --dry-run
+    Example: stance retrain labelled.json --include-corrections --dry-run
     """
     check_force(force, reason)
     calm()
@@ -67,15 +71,18 @@ def retrain(
     from training.task import DEFAULT_TASK, read_task
     from training.verdict_page import lines, render
 
-    chosen, given = read_task(task or DEFAULT_TASK), list(files or [])  # other sources of labelled rows are added here
+    chosen, given = read_task(task or DEFAULT_TASK), list(files or [])
     with only_one():
         champion, manifest = champion_of(chosen)
         settings = recipe(manifest, config, seed=seed, base_model=base_model)
         checked = _checked(given, task=task, columns=(text_column, label_column, label_map), leave_out=leave_out)
         rows = _usable(checked) if checked else []
+        if include_corrections:
+            rows = [*rows, *_corrections(chosen, known=rows)]
         planned = plan(rows, champion=champion, task=chosen, config=settings, track=track)
         typer.echo("\n".join(planned.lines()), err=not dry_run)
-        outcome = None if dry_run else carry_out(planned, files=list(map(str, given)), forced=reason)
+        sources = [*map(str, given), *(["corrections"] if include_corrections else [])]
+        outcome = None if dry_run else carry_out(planned, files=sources, forced=reason)
     if outcome:
         typer.echo("\n".join(lines(outcome.judgement)))
         if html_file:
@@ -112,6 +119,23 @@ def _checked(
             " on without these rows."
         )
     return checked
+
+
+def _corrections(task: "Task", *, known: "list[LabelledRow]") -> "list[LabelledRow]":
+    """Return what people corrected; a text that stands in the files as well has the files' label.
+
+    Raises:
+        StoreError: the store cannot be read.
+    """
+    from serving.corrections import Store
+    from training.corrections import corrected
+
+    found = corrected(Store.configured().corrections(), task=task)
+    tell(str(found))
+    for tie in found.ties:
+        tell(tie)
+    texts = {row.text.strip() for row in known}
+    return [row for row in found.rows if row.text.strip() not in texts]
 
 
 def _usable(checked: "Checked") -> "list[LabelledRow]":
