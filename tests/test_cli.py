@@ -16,6 +16,7 @@ COMMANDS = [
     "check",
     "predict",
     "score",
+    "analyze",
     "serve",
     "models list",
     "models show",
