@@ -33,7 +33,11 @@ def main() -> None:
 
 def sections() -> dict[str, str]:
     """Return the measured parts that do not need a model."""
-    return {"results": results_table(result("evaluation"), result("throughput")), "costs": costs(result("first_run"))}
+    return {
+        "results": results_table(result("evaluation"), result("throughput")),
+        "costs": costs(result("first_run")),
+        "holders": holders(result("holders")),
+    }
 
 
 def result(name: str) -> dict[str, Any]:
@@ -91,6 +95,29 @@ def costs(found: dict[str, Any]) -> str:
         f"| disk | {found['disk_mb'] / 1000:.1f} GB |\n\n"
         f"({found['machine']}, {found['date']}, commit {found['commit']}.)"
     )
+
+
+def holders(found: dict[str, Any]) -> str:
+    """Return how well holders are found, on both halves of their measurement set."""
+    halves = {"report": "half for reporting", "development": "half that the rules were written by"}
+    heads = " | ".join(f"{title}: {found[half]['sentences']} sentences" for half, title in halves.items())
+    names = {
+        "precision": "the holder named is the right one",
+        "recall": "of the holders there are, found with the right name",
+        "null_precision": "null, and nobody but the writer speaks",
+        "null_recall": "of the sentences without a holder, left null",
+        "segmentation": "sentences cut as a reader cuts them",
+    }
+    lines = [f"| 95 % Wilson interval | {heads} |", "|---|---|---|"]
+    lines += [f"| {title} | {' | '.join(share(found[half][name]) for half in halves)} |" for name, title in names.items()]
+    note = f"`python -m benchmarks.holders`; {found['machine']}, {found['date']}, commit {found['commit']}."
+    return "\n".join([*lines, "", note])
+
+
+def share(found: dict[str, Any]) -> str:
+    """Return a share with its interval and counts."""
+    low, high = found["interval"]
+    return f"{found['share']:.2f} ({low:.2f} to {high:.2f}), {found['of'][0]} of {found['of'][1]}"
 
 
 def curl_answer(texts: list[str]) -> str:

@@ -1,4 +1,4 @@
-"""The words that the rules for holders go by, from ``words.toml``: verbs of saying and judging, nouns and pronouns of speakers."""
+"""The words that the rules for holders go by, from ``words.toml``: verbs of saying and judging, nouns of speakers."""
 
 import tomllib
 from pathlib import Path
