@@ -18,6 +18,7 @@ COMMANDS = [
     "predict",
     "explain",
     "score",
+    "analyze",
     "serve",
     "models list",
     "models show",
