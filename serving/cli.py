@@ -1,4 +1,4 @@
-"""Commands that need nothing but an artifact: predict, explain, score, analyze, models, serve. Imports the rest when a command runs."""
+"""Commands that need nothing but an artifact. Each imports what it needs when it runs."""
 
 import json
 import os

@@ -13,8 +13,8 @@ from importlib.util import find_spec
 
 import pytest
 
+from serving import corrections
 from serving.artifact import VERDICT_PAGE
-from serving.corrections import FILE, Correction, Store
 from tests.commands import Commands
 from tests.server import SERVE, running
 from tests.stores import Interrupted, Store, cpu_seconds
@@ -94,7 +94,7 @@ def store(folder, tiny_base):
     (folder / "commands").mkdir()
     env = {"BENTOML_HOME": str(home), "OMP_NUM_THREADS": "1", "WARM_BASE": str(tiny_base), "TQDM_DISABLE": "1"}
     commands = Commands(folder / "commands", modules=["tests.warm"], env=env)
-    store = Stance(home, commands, base=tiny_base, folder=folder)
+    store = Store(home, commands, base=tiny_base, folder=folder)
     pid = commands.start(*store.arguments("train", "--config", folder / "config.toml", "--promote"))
     while not commands.ended(0.01):
         store.seconds = cpu_seconds(pid) or store.seconds
@@ -227,10 +227,11 @@ def test_a_dry_run_tells_plan_and_time_and_trains_nothing(store, retrained):
 def test_corrections_join_the_new_rows(store, retrained):
     corpus = [json.loads(line) for line in (store.folder / "corpus.jsonl").read_text(encoding="utf-8").splitlines()]
     other = next(label for label in ("critical", "neutral") if label != corpus[0]["label"])
-    corrections = Store(f"sqlite:///{store.home / FILE}")
+    task = store.manifest(store.champion()).task
+    database = corrections.Store(f"sqlite:///{store.home / corrections.FILE}")
     for text, label in (("Nobody had been told how late it would be.", "critical"), (corpus[0]["text"], other)):
-        corrections.add(Correction(store.manifest(store.champion()).task, text, label, model="stance:1", predicted="supportive"))
-    corrections.close()
+        database.add(corrections.Correction(task, text, label, model="stance:1", predicted="supportive"))
+    database.close()
     status, out, err = store.run("retrain", store.folder / "labelled.json", "--include-corrections", "--dry-run")
     assert status == 0, err
     assert "2 corrected texts" in err
