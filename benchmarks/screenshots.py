@@ -23,7 +23,7 @@ PICTURES = {
     "page-dark": {"viewport": DESKTOP, "color_scheme": "dark"},
     "page-phone": {"viewport": PHONE, "color_scheme": "light"},
 }
-CHOSEN = "patchwork of lies"
+CHOSEN = "no abuses of any kind"
 """The sentence whose details are shown."""
 
 

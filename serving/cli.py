@@ -261,7 +261,7 @@ def serve(
         os.environ["STANCE_MONITOR"] = "true"
     settings()  # a wrong one is told here, not by a worker
     model = registry.served()
-    typer.echo(f"serving {model.tag} on http://{host}:{port}", err=True)
+    typer.echo(f"serving {model.tag} on http://{host}:{port} (the page: http://{host}:{port}/ui)", err=True)
     command = [sys.executable, "-m", "bentoml", "serve", "serving.service:StanceService"]
     where = ["--host", host, "--port", str(port), "--working-dir", str(Path(__file__).parents[1])]
     os.execv(sys.executable, [*command, *where])  # noqa: S606  the server takes over this process and its signals

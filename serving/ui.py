@@ -120,8 +120,9 @@ def _page(*, text: str, analysis: AnalyzeResponse | None = None, problem: Any = 
 @cache
 def _template() -> jinja2.Template:
     files = jinja2.FileSystemLoader(FOLDER)
-    blocks = {"trim_blocks": True, "lstrip_blocks": True}
-    environment = jinja2.Environment(loader=files, autoescape=True, undefined=jinja2.StrictUndefined, **blocks)
+    environment = jinja2.Environment(
+        loader=files, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
     return environment.get_template("page.html")
 
 

@@ -76,22 +76,6 @@ def analysis(served, text=EXAMPLE):
     return served.post("/analyze", json={"text": text}).json()
 
 
-def give_holder(page, *, saying, name):
-    """Let a sentence of the next analysis have a holder, whatever the rules find in it."""
-
-    def altered(route):
-        answer = route.fetch()
-        content = answer.json()
-        for sentence in content["sentences"]:
-            start = sentence["start"] + max(0, sentence["text"].find(name))
-            cue = {"text": "said", "start": start, "end": start + 4}
-            holder = {"name": name, "start": start, "end": start + len(name), "speech": "direct", "cue": cue}
-            sentence["holder"] = holder if saying in sentence["text"] else None
-        route.fulfill(response=answer, json=content)
-
-    page.route("**/analyze", altered)
-
-
 def download(page, name):
     with page.expect_download() as waited:
         page.get_by_role("button", name=name).click()
@@ -132,46 +116,59 @@ def test_an_article_is_marked_sentence_by_sentence(visit, served):
 
 def test_sentences_are_filtered_by_stance_holder_and_doubt(visit, served):
     page = visit()
-    give_holder(page, saying="patchwork of lies", name="he")
     mark(page)
-    labels = [sentence["label"] for sentence in analysis(served)["sentences"] if not sentence["furniture"]]
+    sentences = [sentence for sentence in analysis(served)["sentences"] if not sentence["furniture"]]
+    labels = [sentence["label"] for sentence in sentences]
+    voiced = [sentence for sentence in sentences if sentence["holder"] and sentence["holder"]["name"] == "Ana Lindqvarn"]
     shown = page.locator(".sentence:not(.out)")
-    denying = page.get_by_role("group", name="Show only").get_by_role("button", name="denying")
-    assert f"{labels.count('denying')} ·" in denying.inner_text()
-    denying.click()
-    assert shown.count() == labels.count("denying") > 0
-    assert shown.count() < len(labels)
+    filters = page.get_by_role("group", name="Show only")
+    supportive = filters.get_by_role("button", name="supportive")
+    assert f"{labels.count('supportive')} ·" in supportive.inner_text()
+    supportive.click()
+    assert shown.count() == labels.count("supportive") > len(voiced) > 0
     page.locator("#status", has_text="sentences shown").wait_for(state="attached")
-    page.get_by_label("Who says it").select_option("he")
-    assert shown.count() == 1
-    assert "patchwork of lies" in shown.inner_text()
+    page.get_by_label("Who says it").select_option("Ana Lindqvarn")
+    assert shown.count() == sum(sentence["label"] == "supportive" for sentence in voiced)
+    assert "said Ana Lindqvarn" in shown.first.inner_text()
     page.get_by_role("radio", name="Table").check()
-    assert page.locator("tbody tr").count() == 1
-    denying.click()
+    assert page.locator("tbody tr").count() == sum(sentence["label"] == "supportive" for sentence in voiced)
+    supportive.click()
     page.get_by_label("Who says it").select_option("*")
-    page.get_by_role("group", name="Show only").get_by_role("button", name="unsure").click()
-    assert page.locator("tbody tr").count() == page.locator("tbody .unsure-mark").count()
+    filters.get_by_role("button", name="unsure").click()
+    unsure = sum(sentence["abstain"] for sentence in sentences)
+    assert page.locator("tbody tr").count() == page.locator("tbody .unsure-mark").count() == unsure
 
 
-def test_pointing_at_a_sentence_shows_its_probabilities_holder_and_words(visit, served):
+def test_pointing_at_a_sentence_shows_its_probabilities_and_holder(visit, served):
     page = visit()
-    give_holder(page, saying="patchwork of lies", name="he")
     mark(page)
-    sentence = page.locator(".sentence", has_text="patchwork of lies")
-    sentence.hover()
+    sentence = next(found for found in analysis(served)["sentences"] if found["holder"])
+    page.locator(".sentence", has_text=sentence["text"]).hover()
     details = page.locator("#details")
-    details.get_by_text("denying", exact=True).first.wait_for()
-    text = next(found["text"] for found in analysis(served)["sentences"] if "patchwork" in found["text"])
-    probabilities = served.post("/predict", json={"texts": text}).json()["predictions"][0]["probabilities"]
+    details.locator(".probabilities").wait_for()
     found = [line.split() for line in details.locator(".probabilities > div").all_inner_texts()]
     assert [parts[0] for parts in found] == LABELS
-    assert [int(parts[1]) for parts in found] == pytest.approx([100 * p for p in probabilities.values()], abs=2)
-    assert "he · direct speech, told by “said”" in details.inner_text()
-    details.locator(".top-words li").first.wait_for()
-    words = served.post("/explain", json={"text": text}).json()["words"]
-    strongest = max(words, key=lambda word: abs(word["contribution"]))["word"]
-    assert strongest in details.locator(".top-words").inner_text()
-    assert details.locator(".word.degree-3").count() >= 1
+    assert [int(parts[1]) for parts in found] == pytest.approx([100 * p for p in sentence["probabilities"].values()], abs=2)
+    holder = sentence["holder"]
+    assert f"{holder['name']} · {holder['speech']} speech, cue “{holder['cue']['text']}”" in details.inner_text()
+
+
+def test_a_sentence_that_is_looked_at_shows_the_words_that_decided(visit, served):
+    page = visit()
+    text = "Nobody denies it. The findings are a lie."
+    mark(page, text)
+    page.locator(".sentence", has_text="a lie").focus()
+    words = served.post("/explain", json={"text": "The findings are a lie."}).json()["words"]
+    decisive = [word for word in words if abs(word["contribution"]) >= 0.05]
+    page.locator(".shaded").wait_for()
+    assert page.locator(".shaded .word").all_inner_texts() == [word["word"] for word in words]
+    strongest = max(decisive, key=lambda word: abs(word["contribution"]))
+    assert (
+        page.locator(".top-words li")
+        .first.inner_text()
+        .startswith(f"{strongest['word']} {'+' if strongest['contribution'] > 0 else '−'}")
+    )
+    assert strongest["word"] in page.locator(".word.degree-3").all_inner_texts()
 
 
 def test_the_keyboard_reaches_everything(visit):

@@ -95,7 +95,7 @@ export class Details {
     if (!sentence) return [];
     const { holder } = sentence;
     const said = holder
-      ? [element("b", {}, holder.name), ` · ${holder.speech} speech, told by “${holder.cue.text}”`]
+      ? [element("b", {}, holder.name), ` · ${holder.speech} speech, cue “${holder.cue.text}”`]
       : ["Nobody named: the writer, or it cannot be told."];
     return [element("h3", {}, "Who says it"), element("p", {}, ...said)];
   }
