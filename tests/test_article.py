@@ -202,13 +202,12 @@ def numbered(count):
     return [article.Sentence(str(n), 0, 1, furniture=False, holder=None) for n in range(count)]
 
 
-def test_a_long_article_does_not_starve_others_and_may_be_longer_than_the_queue(monkeypatch):
-    monkeypatch.setattr(article, "SLICE_CHARACTERS", 40)
+def test_a_long_article_does_not_starve_others(monkeypatch):
+    monkeypatch.setattr(Batcher, "budget", 10.0)
 
     async def run():
         fake = Fake()
-        batcher = Batcher(fake, queue_seconds=1)
-        batcher.tokens_a_second = 5000.0
+        batcher = Batcher(fake, queue_seconds=10**6)
         whole = asyncio.ensure_future(article.score(batcher, numbered(2000)))
         while len(fake.batches) < 3:
             await asyncio.sleep(0)
@@ -222,6 +221,8 @@ def test_a_long_article_does_not_starve_others_and_may_be_longer_than_the_queue(
 
 def test_a_full_queue_refuses_an_article_at_its_beginning_only():
     class Full:
+        budget = 256
+
         def __init__(self, refused):
             self.calls, self.refused = 0, refused
 
