@@ -21,7 +21,7 @@ from tests.stores import Interrupted, Store, cpu_seconds
 
 pytestmark = pytest.mark.slow
 
-KILLS = int(os.environ.get("STANCE_TEST_KILLS", "2"))
+KILLS = int(os.environ.get("STANCE_TEST_KILLS", "1"))
 """Kills at random moments, besides those at chosen ones and the halts: what stands on disk at a halt is what a kill would leave."""
 SEAL = r"models/stance/.*/manifest\.json\.tmp"
 """The first of these changes is what turns files of the store into an artifact."""

@@ -217,7 +217,7 @@ def estimate_for(steps: int, champion: Manifest, config: Config) -> str:
     if champion.base_model.name not in names or not batch or not fitted.get("epochs"):
         return "unknown; no run of this base model is recorded"
     done = fitted["epochs"] * math.ceil(sum(champion.data["counts"]["train"].values()) / batch)
-    return f"{_duration(fitted['seconds'] / done * steps)}, by the champion's training on the machine of its own"
+    return f"{_duration(fitted['seconds'] / done * steps)}, by the champion's training, on whatever machine that was"
 
 
 def retrain(planned: Plan, *, files: Sequence[str] = (), forced: str | None = None) -> Outcome:
