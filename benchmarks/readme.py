@@ -37,6 +37,7 @@ def sections() -> dict[str, str]:
         "results": results_table(result("evaluation"), result("throughput")),
         "costs": costs(result("first_run")),
         "explain": explanation_cost(result("explain")),
+        "holders": holders(result("holders")),
     }
 
 
@@ -106,6 +107,29 @@ def explanation_cost(found: dict[str, Any]) -> str:
         f" {long['cost_against_as_many_texts']['largest']:.2f} times scoring as many of those (`python -m benchmarks.explain`;"
         f" {found['machine']}, {found['date']}, commit {found['commit']})."
     )
+
+
+def holders(found: dict[str, Any]) -> str:
+    """Return how well holders are found, on both halves of their measurement set."""
+    halves = {"report": "half for reporting", "development": "half that the rules were written by"}
+    heads = " | ".join(f"{title}: {found[half]['sentences']} sentences" for half, title in halves.items())
+    names = {
+        "precision": "the holder named is the right one",
+        "recall": "of the holders there are, found with the right name",
+        "null_precision": "null, and nobody but the writer speaks",
+        "null_recall": "of the sentences without a holder, left null",
+        "segmentation": "sentences cut as a reader cuts them",
+    }
+    lines = [f"| 95 % Wilson interval | {heads} |", "|---|---|---|"]
+    lines += [f"| {title} | {' | '.join(share(found[half][name]) for half in halves)} |" for name, title in names.items()]
+    note = f"`python -m benchmarks.holders`; {found['machine']}, {found['date']}, commit {found['commit']}."
+    return "\n".join([*lines, "", note])
+
+
+def share(found: dict[str, Any]) -> str:
+    """Return a share with its interval and counts."""
+    low, high = found["interval"]
+    return f"{found['share']:.2f} ({low:.2f} to {high:.2f}), {found['of'][0]} of {found['of'][1]}"
 
 
 def curl_answer(texts: list[str]) -> str:

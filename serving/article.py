@@ -15,7 +15,7 @@ from serving.sentences import segment
 
 NO_STANCE = "neutral"
 """The label of page furniture, where the model has it."""
-SLICE_CHARACTERS = 4000
+CHARACTERS_A_TOKEN = 4
 SLICES_AHEAD = 2
 
 
@@ -51,13 +51,14 @@ def read(text: str, *, most: int | None = None) -> list[Sentence]:
 async def score(batcher: Batcher, sentences: Sequence[Sentence]) -> list[Prediction]:
     """Return one prediction a sentence, in order; equal sentences are computed once.
 
-    The queue is given :data:`SLICES_AHEAD` slices at a time, so that a long article waits behind what others ask for in between,
-    and may be longer than the queue. Sentences of like length go together, which saves padding.
+    The queue is given :data:`SLICES_AHEAD` slices at a time, each about a batch of the runtime, so that a long article waits
+    behind what others ask for in between, and may be longer than the queue. Sentences of like length go together, which saves
+    padding.
 
     Raises:
         QueueFull: the first slice would have to wait too long; the later ones wait.
     """
-    slices = _slices(sorted({sentence.text for sentence in sentences}, key=len))
+    slices = _slices(sorted({sentence.text for sentence in sentences}, key=len), batcher)
     first = next(slices)
     found = dict(zip(first, await batcher.predict(first), strict=True))
 
@@ -77,11 +78,11 @@ def answer(sentences: Sequence[Sentence], predictions: Sequence[Prediction], *, 
     return AnalyzeResponse(model=model, sentences=analyzed, summary=_summary(analyzed, labels=list(predictions[0].probabilities)))
 
 
-def _slices(texts: Sequence[str]) -> Iterator[list[str]]:
+def _slices(texts: Sequence[str], batcher: Batcher) -> Iterator[list[str]]:
     part: list[str] = []
     characters = 0
     for text in texts:
-        if part and characters + len(text) > SLICE_CHARACTERS:
+        if part and characters + len(text) > CHARACTERS_A_TOKEN * batcher.budget:
             yield part
             part, characters = [], 0
         part.append(text)

@@ -1,26 +1,23 @@
 """Who a sentence says is speaking, by the sentence's own words alone: the cue, and the phrase that names the speaker.
 
-A cue that closes or interrupts what is said ("..., the minister said.") decides before one that opens it, since it covers the whole
-sentence; "according to" before either. Of several cues of one kind the first does: who tells, not who is told of.
+A cue that closes or interrupts what is said ("..., the minister said.") decides before one that opens it, since it covers the
+whole sentence; "according to" before either. Of several cues of one kind the first does: who tells, not who is told of.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from serving import cues
-from serving.phrases import Kind, Span, Token, following, name, subject
+from serving.phrases import Kind, Span, Token, following, head, is_plural, name, subject
+from serving.verbs import cue_end
 
 MOST_INSERTIONS = 3
 MOST_CUES = 12
 """Cues of one sentence that are looked at: a sentence of nothing else must cost no more."""
-_CLOSERS = frozenset(".!?;:")
+MOST_ADJUNCT = 8
+"""Words behind a closing cue: "..., she told reporters in the capital on Monday"."""
+_ADJUNCTS = cues.PREPOSITIONS | cues.ADVERBS | cues.NOT_SPEAKERS | {"reporters", "last", "this"}
 _BREAKS = frozenset(",;:()—–-")
-_NEEDS_QUOTATION = frozenset("began begin begins continue continues continued read reads went".split())
-_NEEDS_THAT = frozenset("held hold holds saw sees see knew know knows understood understand understands felt feel feels".split())
-_CALLED_ELSE = frozenset("off up in out upon".split())
-_HYPOTHETICAL = frozenset("if whether unless when whenever who which that whom whose what how why where because".split())
-_ADDING = frozenset("adding saying asking writing warning arguing insisting declaring exclaiming shouting concluding".split())
-_OF_VIEW = frozenset("view views opinion words eyes judgment judgement account".split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +52,7 @@ def _according(tokens: Sequence[Token]) -> Attribution | None:
         follower = tokens[index + 1].lower
         if token.lower == "according" and follower == "to":
             begin = index + 2
-        elif token.lower in _OF_VIEW and follower == "of" and index > 1 and tokens[index - 2].lower in ("in", "by"):
+        elif token.lower in cues.VIEW and follower == "of" and index > 1 and tokens[index - 2].lower in ("in", "by"):
             index, begin = index - 2, index + 2
         else:
             continue
@@ -72,12 +69,12 @@ def _heading(tokens: Sequence[Token]) -> Attribution | None:
             if token.text != ":" or not index or index + 1 >= len(tokens):
                 return None
             words = subject(tokens[:index])
-            if not words or len(words) != index - (tokens[0].lower in cues.STRIPPED and words[0] is not tokens[0]):
+            if not words or len(words) != index - (tokens[0].lower in cues.ARTICLES and words[0] is not tokens[0]):
                 return None
             last = words[-1].lower
-            known = last in cues.PERSONS or last in cues.BODIES or words[-1].text[0] == "@"
+            known = last in cues.PERSONS or last in cues.BODIES - cues.PAPERS or words[-1].text[0] == "@"
             quoted = tokens[index + 1].kind is Kind.QUOTATION
-            if (known or (quoted and all(word.is_name for word in words))) and not any(_is_cue(tokens, i) for i in range(index)):
+            if (known or (quoted and all(word.is_name for word in words))) and not any(cue_end(tokens, i) for i in range(index)):
                 return _made(words, (token.start, token.end), closing=False)
             return None
     return None
@@ -90,56 +87,13 @@ def _candidates(tokens: Sequence[Token]) -> Iterator[Attribution]:
         if not token.is_word or not left:
             continue
         found = _by(tokens, index) or _being(tokens, index)
-        if found is None and (end := _is_cue(tokens, index)):
+        if found is None and (end := cue_end(tokens, index)):
             left -= 1
             found = _inverted(tokens, index) or _said(tokens, index, end=end)
-        if found is None and token.lower in _ADDING:
+        if found is None and token.lower in cues.ADDING:
             found = _adding(tokens, index)
         if found is not None:
             yield found
-
-
-def _is_cue(tokens: Sequence[Token], index: int) -> int:
-    """Return where a cue that begins here ends, or 0: none does."""
-    lower = tokens[index].lower
-    after = tokens[index + 1] if index + 1 < len(tokens) else None
-    follower = after.lower if after else ""
-    if (lower in ("point", "points", "pointed") and follower == "out") or (
-        lower in ("took", "takes", "take") and follower in ("issue", "aim")
-    ):
-        return index + 2
-    if lower in ("make", "makes", "made") and "clear" in (follower, tokens[index + 2].lower if index + 2 < len(tokens) else ""):
-        return index + 1
-    if lower == "let" and follower == "it":
-        return index + 1
-    if lower not in cues.CUES or follower == "by":
-        return 0
-    if lower in ("ask", "asks", "asked") and follower == "for":
-        return 0
-    if lower.startswith("call") and follower in _CALLED_ELSE:
-        return 0
-    quoted = after is not None and after.kind is Kind.QUOTATION
-    if lower in _NEEDS_QUOTATION:
-        return index + 1 if quoted or _beside_quotation(tokens, index) else 0
-    if lower in _NEEDS_THAT:
-        return index + 1 if follower == "that" else 0
-    if lower in ("put", "puts"):
-        return index + 1 if follower == "it" else 0
-    if lower in ("spoke", "speak", "speaks"):
-        return index + 1 if follower == "of" or quoted else 0
-    if lower in cues.AMBIGUOUS and not (
-        quoted or after is None or follower in cues.DETERMINERS or follower in cues.PRONOUNS or not after.is_word or after.is_name
-        or follower in ("on", "for", "to", "both", "whether", "how", "why", "parents") or lower.endswith("ed")
-    ):
-        return 0
-    before = tokens[index - 1].lower if index else ""
-    if lower in cues.AMBIGUOUS and (before in cues.DETERMINERS | cues.PREPOSITIONS or before.endswith("'s")):
-        return 0
-    return index + 1
-
-
-def _beside_quotation(tokens: Sequence[Token], index: int) -> bool:
-    return any(token.kind is Kind.QUOTATION for token in tokens[max(0, index - 6) : index + 3])
 
 
 def _said(tokens: Sequence[Token], index: int, *, end: int) -> Attribution | None:
@@ -150,15 +104,22 @@ def _said(tokens: Sequence[Token], index: int, *, end: int) -> Attribution | Non
     words = _insertion_subject(tokens, last) if tokens[last].text in (",", ")", "—", "–") else _clause_subject(tokens, last)
     if not words:
         return None
-    if tokens[index].lower in cues.FINDING and words[-1].lower not in cues.DOCUMENTS and not words[-1].is_name:
-        if words[-1].lower not in cues.IT:
-            return None
+    if tokens[index].lower in cues.FINDING and not _can_find(words):
+        return None
+    if tokens[index].lower in cues.PLURAL_FORMS and not is_plural(words):
+        return None
     first = next(i for i, token in enumerate(tokens) if token is words[0])
     closing = _closes(tokens, index, first)
-    alone = index + 1 == len(tokens) or tokens[index + 1].kind is Kind.MARK
-    if alone and not closing and tokens[index].lower in cues.AMBIGUOUS:  # "publishes a long report."
+    behind = tokens[index + 1].text if index + 1 < len(tokens) else "."
+    intransitive = tokens[index].lower in cues.AMBIGUOUS | cues.SAYING - cues.THINKING - cues.JUDGING
+    if behind and behind in ".!?;" and intransitive and not closing:  # "She sighed." and "publishes a long report."
         return None
     return _made(words, (tokens[index].start, tokens[end - 1].end), closing=closing)
+
+
+def _can_find(words: Sequence[Token]) -> bool:
+    """Say whether a subject is a document or a body that can have found something."""
+    return all(word.is_name for word in words) or head(words) in cues.DOCUMENTS | cues.IT
 
 
 def _before_auxiliaries(tokens: Sequence[Token], index: int) -> int | None:
@@ -166,7 +127,7 @@ def _before_auxiliaries(tokens: Sequence[Token], index: int) -> int | None:
     place = index - 1
     while place >= 0 and tokens[place].is_word:
         lower = tokens[place].lower
-        if lower in cues.BE or lower in cues.MODALS or lower in cues.NEGATIONS or lower == "to":
+        if lower in cues.BE or lower in cues.MODALS or lower in cues.NEGATIONS or lower == "to" or lower.endswith("n't"):
             return None
         if not (lower in cues.ADVERBS or lower in cues.HAVE or (lower.endswith("ly") and not tokens[place].is_name)):
             return place
@@ -180,7 +141,7 @@ def _clause_subject(tokens: Sequence[Token], last: int) -> list[Token] | None:
     while first > 0 and tokens[first - 1].is_word:
         first -= 1
     words = list(tokens[first : last + 1])
-    if words[0].lower in _HYPOTHETICAL or words[-1].lower in cues.SUBORDINATORS | {"that"}:
+    if words[0].lower in cues.HYPOTHETICAL or words[-1].lower in cues.SUBORDINATORS | {"that"}:
         return None
     if any(word.lower in ("if", "whether", "unless") for word in words):
         return None
@@ -189,14 +150,16 @@ def _clause_subject(tokens: Sequence[Token], last: int) -> list[Token] | None:
 
 def _insertion_subject(tokens: Sequence[Token], comma: int) -> list[Token] | None:
     """Return the subject of "X, a former envoy, said", where the comma behind the insertion stands at ``comma``."""
-    marks = [i for i in range(comma, -1, -1) if tokens[i].text in _BREAKS or tokens[i].kind is Kind.QUOTATION][: MOST_INSERTIONS + 2]
+    marks = [i for i in range(comma, -1, -1) if tokens[i].text in _BREAKS or tokens[i].kind is Kind.QUOTATION][
+        : MOST_INSERTIONS + 2
+    ]
     segments = [(left + 1, right) for left, right in zip([*marks[1:], -1], marks, strict=False) if left + 1 < right]
     if len(segments) < 2:
         return None
     best = None
     for start, stop in segments[1:]:
         words = subject(tokens[start:stop])
-        if words and words[-1] is tokens[stop - 1] and tokens[start].lower not in _HYPOTHETICAL:
+        if words and words[-1] is tokens[stop - 1] and tokens[start].lower not in cues.HYPOTHETICAL:
             best = words
     if best is None:
         return None
@@ -207,23 +170,21 @@ def _insertion_subject(tokens: Sequence[Token], comma: int) -> list[Token] | Non
 
 def _closes(tokens: Sequence[Token], index: int, first: int) -> bool:
     """Say whether a cue, whose subject begins at ``first``, closes or interrupts what is said."""
-    if first == 0 or tokens[first - 1].is_word or tokens[first - 1].text == ":" or tokens[index].lower not in cues.SAYING | cues.THINKING:
+    opener = first - 2 if first > 1 and tokens[first - 1].lower == "as" else first - 1
+    if opener < 0 or tokens[opener].is_word or tokens[opener].text == ":":
+        return False
+    if tokens[index].lower not in cues.SAYING | cues.THINKING:
         return False
     place = index + 1
     while place < len(tokens) and tokens[place].is_word:
-        if tokens[place].lower in ("that", "to") and place == index + 1 and tokens[place].lower == "that":
-            return False
         place += 1
     adjunct = tokens[index + 1 : place]
-    if len(adjunct) > 8:
+    if not adjunct:
+        return True
+    if len(adjunct) > MOST_ADJUNCT or adjunct[0].lower == "that":
         return False
-    return not adjunct or adjunct[0].lower in cues.PREPOSITIONS | cues.ADVERBS | cues.NOT_SPEAKERS | {"reporters", "last", "this"} or (
-        adjunct[0].lower.endswith(("ly", "ing"))
-    ) or _follows_quotation(tokens, first)
-
-
-def _follows_quotation(tokens: Sequence[Token], first: int) -> bool:
-    return tokens[first - 1].kind is Kind.QUOTATION
+    lead = adjunct[0].lower
+    return lead in _ADJUNCTS or lead.endswith(("ly", "ing")) or tokens[opener].kind is Kind.QUOTATION
 
 
 def _inverted(tokens: Sequence[Token], index: int) -> Attribution | None:
@@ -259,13 +220,22 @@ def _adding(tokens: Sequence[Token], index: int) -> Attribution | None:
 def _by(tokens: Sequence[Token], index: int) -> Attribution | None:
     """Find "was denounced by X"."""
     lower = tokens[index].lower
-    if lower not in cues.CUES or index + 2 >= len(tokens) or tokens[index + 1].lower != "by" or not lower.endswith(("ed", "t", "d")):
+    if (
+        lower not in cues.CUES
+        or index + 2 >= len(tokens)
+        or tokens[index + 1].lower != "by"
+        or not lower.endswith(("ed", "t", "d"))
+    ):
         return None
     before = [token.lower for token in tokens[max(0, index - 3) : index]]
-    if not any(word in cues.BE for word in before) or any(word in cues.NEGATIONS or word in cues.MODALS for word in before):
+    if not any(word in cues.BE for word in before) or any(
+        word in ("being", "be") or word in cues.NEGATIONS or word in cues.MODALS for word in before
+    ):
         return None
     words = following(tokens, index + 2)
-    return _made(words, (tokens[index].start, tokens[index + 1].end), closing=False) if words else None
+    if not words or not (words[0].is_name or words[0].lower in cues.DETERMINERS or is_plural(words)):  # "by telephone"
+        return None
+    return _made(words, (tokens[index].start, tokens[index + 1].end), closing=False)
 
 
 def _being(tokens: Sequence[Token], index: int) -> Attribution | None:

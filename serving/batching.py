@@ -92,6 +92,11 @@ class Batcher:
         self._compute = ThreadPoolExecutor(1, "stance-compute")
         self._tokenise = ThreadPoolExecutor(1, "stance-tokenise")
 
+    @property
+    def budget(self) -> float:
+        """How many tokens a batch may hold, as fast as the runtime is now."""
+        return min(TOKENS_PER_BATCH, max(LEAST_TOKENS, BATCH_SECONDS * self.tokens_a_second))
+
     async def predict(self, texts: Sequence[str]) -> list[Prediction]:
         """Return one prediction a text, in order. A caller that is cancelled leaves nothing behind to be computed.
 
@@ -193,7 +198,7 @@ class Batcher:
 
     def _take(self) -> list[_Item]:
         """Return the oldest items up to the budget of tokens."""
-        budget = min(TOKENS_PER_BATCH, max(LEAST_TOKENS, BATCH_SECONDS * self.tokens_a_second))
+        budget = self.budget
         batch: list[_Item] = []
         tokens = 0
         while self._queue and (not batch or tokens + self._queue[0].tokens <= budget):

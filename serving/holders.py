@@ -199,4 +199,4 @@ def _is_plural(core: str) -> bool:
 
 
 def _is_named(words: str, core: str) -> bool:
-    return words.split()[-1][:1].isupper() and words.split()[-1].lower() == core
+    return words.rsplit(maxsplit=1)[-1][:1].isupper() and words.rsplit(maxsplit=1)[-1].lower() == core

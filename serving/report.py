@@ -16,6 +16,10 @@ TEMPLATE = Path(__file__).with_name("report.html")
 STYLES = 6
 """Looks that the page has for labels; the seventh label looks like the first, and still has its name."""
 
+COLUMNS = ("start", "end", "text", "label", "confidence")
+MORE_COLUMNS = ("abstain", "truncated", "furniture", "holder", "holder_start", "holder_end", "speech", "cue", "model")
+"""Columns of the CSV before and behind the probabilities."""
+
 Form = Literal["json", "csv", "html"]
 
 
@@ -66,10 +70,8 @@ def _csv(answer: AnalyzeResponse) -> str:
     labels = list(answer.summary.labels)
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(
-        ["start", "end", "text", "label", "confidence", *(f"p_{label}" for label in labels), "abstain", "truncated", "furniture"]
-        + ["holder", "holder_start", "holder_end", "speech", "cue", "model"]
-    )
+    probability_columns = [f"p_{label}" for label in labels]
+    writer.writerow([*COLUMNS, *probability_columns, *MORE_COLUMNS])
     for sentence in answer.sentences:
         flags = [str(flag).lower() for flag in (sentence.abstain, sentence.truncated, sentence.furniture)]
         probabilities = [sentence.probabilities[label] for label in labels]

@@ -1,8 +1,8 @@
 """Cuts a text into sentences with exact offsets, in time that grows with its length alone.
 
 The boundaries are those of sentencex: rules for abbreviations, initials and terminators in many scripts. It is given pieces of
-bounded length, since it takes the square of a piece's length where quotation marks do not pair, and without their quotation marks,
-since it does not cut inside a quotation. What is done about quotation marks, line ends and overlong sentences stands here.
+bounded length, since it takes the square of a piece's length where quotation marks do not pair, and without those marks, since it
+does not cut inside a quotation. What is done about quotation marks, line ends and overlong sentences stands here.
 """
 
 import re

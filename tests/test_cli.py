@@ -17,6 +17,7 @@ COMMANDS = [
     "predict",
     "explain",
     "score",
+    "analyze",
     "serve",
     "models list",
     "models show",
