@@ -43,7 +43,9 @@ def test_rows_guards_and_the_teacher_come_back_as_they_were(tmp_path):
     assert (tmp_path / ROWS).read_bytes() == first
 
 
-@pytest.mark.parametrize("content", [b"nonsense", gzip.compress(b"[1]\n"), gzip.compress(b'{"text": "x"}\n')])
+@pytest.mark.parametrize(
+    "content", [b"nonsense", gzip.compress(b"[1]\n"), gzip.compress(b'{"text": "x"}\n')], ids=["no gzip", "no object", "no label"]
+)
 def test_damaged_rows_are_one_clear_error(tmp_path, content):
     (tmp_path / ROWS).write_bytes(content)
     with pytest.raises(ArtifactError, match="expected the rows that made the model"):
