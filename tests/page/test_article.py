@@ -65,12 +65,18 @@ def test_pointing_at_a_sentence_shows_its_probabilities_and_holder(visit, served
     page = visit()
     mark(page)
     sentence = next(found for found in analysis(served)["sentences"] if found["holder"])
-    page.locator(".sentence", has_text=sentence["text"]).hover()
     details = page.locator("#details")
-    details.locator(".probabilities").wait_for()
-    found = [line.split() for line in details.locator(".probabilities > div").all_inner_texts()]
+    expected = pytest.approx([100 * p for p in sentence["probabilities"].values()], abs=2)
+    for _ in range(20):  # the page may still move under the pointer
+        page.mouse.move(0, 0)
+        page.locator(".sentence", has_text=sentence["text"]).hover()
+        details.locator(".probabilities").wait_for()
+        page.wait_for_timeout(250)
+        found = [line.split() for line in details.locator(".probabilities > div").all_inner_texts()]
+        if [int(parts[1]) for parts in found] == expected:
+            break
     assert [parts[0] for parts in found] == LABELS
-    assert [int(parts[1]) for parts in found] == pytest.approx([100 * p for p in sentence["probabilities"].values()], abs=2)
+    assert [int(parts[1]) for parts in found] == expected
     holder = sentence["holder"]
     assert f"{holder['name']} · {holder['speech']} speech, cue “{holder['cue']['text']}”" in details.inner_text()
 
