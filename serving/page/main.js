@@ -72,6 +72,11 @@ async function analyze() {
     return;
   }
   const article = text.value;
+  if (new TextEncoder().encode(JSON.stringify({ text: article })).length > limits.bodyBytes) {
+    // The service would close the connection before it has read so much, which the browser tells as a failure.
+    message("This is too large for one request.", `The service takes at most ${limits.bodyBytes.toLocaleString("en")} bytes: enter a part of it.`);
+    return;
+  }
   announce("Reading the article.");
   await work(async (signal) => {
     const answer = await call("analyze", { text: article }, { signal });

@@ -113,6 +113,16 @@ def test_a_refusal_is_told_and_the_text_is_kept(visit, status, headers, detail, 
         page.locator("#results-title").wait_for()
 
 
+def test_what_is_too_large_is_not_sent(visit):
+    page = visit()
+    posted = []
+    page.on("request", lambda request: posted.append(request.url) if request.method == "POST" else None)
+    page.evaluate("document.getElementById('text').value = 'A lie. '.repeat(300_000)")
+    page.get_by_role("button", name="Mark the stances").click()
+    page.get_by_role("alert").get_by_text("at most 2,097,152 bytes").wait_for()
+    assert posted == []
+
+
 def test_a_busy_service_is_asked_again_for_the_rows_of_a_table(visit):
     page = visit()
     answers = [429, 503]
