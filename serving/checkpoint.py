@@ -25,7 +25,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from serving.durable import open_at, replace_file, sync, sync_folder
+from serving.durable import open_at, replace_file, sync, sync_folder, unfinished
 from serving.errors import DataError
 from serving.writers import ParquetWriter, Writer, json_line
 
@@ -196,7 +196,7 @@ class Checkpoint:
         self.close()
         if self._whole_folder:
             shutil.rmtree(self.folder / OUTPUT, ignore_errors=True)
-        for name in (OUTPUT, CHUNKS, REJECTS, f"{MANIFEST}.new", f"{PROGRESS}.new", MANIFEST, PROGRESS, LOCK):
+        for name in (OUTPUT, CHUNKS, REJECTS, unfinished(MANIFEST), unfinished(PROGRESS), MANIFEST, PROGRESS, LOCK):
             with suppress(OSError):
                 (self.folder / name).unlink()
         with suppress(OSError):

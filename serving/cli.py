@@ -189,6 +189,7 @@ def analyze(
     """
     from serving import report
     from serving.article import answer, read
+    from serving.durable import replace_file
     from serving.errors import DataError
     from serving.predictor import Predictor
 
@@ -206,7 +207,7 @@ def analyze(
     if output is None:
         sys.stdout.write(rendered)
     else:
-        report.write(output, rendered)
+        replace_file(output, rendered)
 
 
 @contextmanager

@@ -7,19 +7,24 @@ from typing import IO, Any
 from serving.errors import DataError
 
 
+def unfinished(name: str) -> str:
+    """Return the name that a file has beside its own until it is whole; a kill leaves it, the next write takes it again."""
+    return f".{name}.new"
+
+
 def replace_file(path: Path, content: str) -> None:
     """Write a file so that a reader, and a later run, find the old content or the new, whole.
 
     Raises:
         OSError: it cannot be written.
     """
-    new = path.with_name(f"{path.name}.new")
+    new = path.with_name(unfinished(path.name))
     try:
         with new.open("w", encoding="utf-8") as file:
             file.write(content)
             sync(file)
         new.replace(path)
-    except OSError:
+    except BaseException:
         new.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)

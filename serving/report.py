@@ -2,8 +2,6 @@
 
 import csv
 import io
-import os
-import tempfile
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -48,22 +46,6 @@ def render(answer: AnalyzeResponse, *, form: Form, text: str, title: str) -> str
             return _csv(answer)
         case "html":
             return _html(answer, text=text, title=title)
-
-
-def write(path: Path, content: str) -> None:
-    """Write a file whole or not at all, over one that is there."""
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    temporary = Path(name)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
-            file.write(content)
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)  # as if it had been opened under its own name
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def _csv(answer: AnalyzeResponse) -> str:

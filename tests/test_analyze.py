@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from typer.testing import CliRunner
 
 import stance
-from serving import report
+from serving.durable import replace_file
 from serving.errors import DataError
 from serving.schema import AnalyzeRequest
 from tests.conftest import ODD_TEXTS
@@ -166,6 +166,6 @@ def test_a_write_that_fails_leaves_what_was_there(tmp_path):
     target = tmp_path / "out.json"
     target.write_text("before")
     with pytest.raises(UnicodeEncodeError):
-        report.write(target, "\ud800")
+        replace_file(target, "\ud800")
     assert [path.name for path in tmp_path.iterdir()] == ["out.json"]
     assert target.read_text() == "before"

@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from serving import registry
+from serving.durable import replace_file
 from serving.errors import ConfigError
 from training.assembly import Assembly, say
 from training.base import BaseModel, find_base, load_tokenizer
@@ -107,9 +108,7 @@ def _staging(folder: Path) -> Iterator[Path]:
 
 
 def _announce(folder: Path, tag: str) -> None:
-    new = folder / f"{_NAMED}.new"
-    new.write_text(f"{tag}\n", encoding="utf-8")
-    new.replace(folder / _NAMED)
+    replace_file(folder / _NAMED, f"{tag}\n")
 
 
 def _end(folder: Path) -> None:

@@ -57,12 +57,11 @@ def write(path: Path, content: str) -> None:
     Raises:
         DataError: it cannot be written.
     """
+    from serving.durable import replace_file
     from serving.errors import DataError
 
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        temporary.write_text(content, encoding="utf-8")
-        temporary.replace(path)
+        replace_file(path, content)
     except OSError as error:
         raise DataError(f"{path}: cannot be written ({error.strerror}).") from None
     typer.echo(f"wrote {path}", err=True)
