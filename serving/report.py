@@ -9,10 +9,11 @@ from typing import Literal
 
 from serving.errors import DataError
 from serving.schema import AnalyzedSentence, AnalyzeResponse
+from serving.templates import template
 
 TEMPLATE = Path(__file__).with_name("report.html")
-STYLES = 6
-"""Looks that the page has for labels; the seventh label looks like the first, and still has its name."""
+LOOKS = 6
+"""Colours and shapes that pages have for labels, in the model's order; the seventh looks like the first, and has its name."""
 
 COLUMNS = ("start", "end", "text", "label", "confidence")
 MORE_COLUMNS = ("abstain", "truncated", "furniture", "holder", "holder_start", "holder_end", "speech", "cue", "model")
@@ -68,12 +69,8 @@ def _holder_cells(sentence: AnalyzedSentence) -> list[str | int]:
 
 
 def _html(answer: AnalyzeResponse, *, text: str, title: str) -> str:
-    import jinja2
-
-    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
-    template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
-    places = {label: index % STYLES for index, label in enumerate(answer.summary.labels)}
-    return template.render(answer=answer, paragraphs=paragraphs(answer, text), places=places, title=title) + "\n"
+    places = {label: index % LOOKS for index, label in enumerate(answer.summary.labels)}
+    return template(TEMPLATE).render(answer=answer, paragraphs=paragraphs(answer, text), places=places, title=title) + "\n"
 
 
 def paragraphs(answer: AnalyzeResponse, text: str) -> Iterator[list[AnalyzedSentence]]:

@@ -6,14 +6,12 @@ into it is escaped.
 
 import json
 import mimetypes
-from functools import cache
 from itertools import accumulate
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import parse_qsl
 
 import bentoml
-import jinja2
 from pydantic import BaseModel, ConfigDict
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
@@ -23,6 +21,7 @@ from starlette.staticfiles import StaticFiles
 from serving import report
 from serving.schema import AnalyzeResponse, Article
 from serving.settings import settings
+from serving.templates import template
 
 PATH = "/ui"
 FOLDER = Path(__file__).with_name("page")
@@ -31,8 +30,6 @@ PATHS = ASSETS | {PATH}
 """What is open to everybody, whatever keys are configured: it tells nothing of the model then."""
 FORM = b"application/x-www-form-urlencoded"
 MOST_FIELDS = 8
-LOOKS = 6
-"""Colours and shapes that labels have, in the model's order; more labels begin again."""
 _POLICY = ("default-src 'self'", "base-uri 'none'", "object-src 'none'", "form-action 'self'", "frame-ancestors 'none'")
 _HEADERS = {
     "Content-Security-Policy": "; ".join(_POLICY),
@@ -103,7 +100,7 @@ def refused(answer: Response, *, text: str = "") -> Response:
 def _page(*, text: str, analysis: AnalyzeResponse | None = None, problem: Any = None, status: int = 200) -> Response:
     keyed = bool(settings().keys)
     manifest = None if keyed else bentoml.get_current_service().batcher.predictor.manifest
-    content = _template().render(
+    content = template(FOLDER / "page.html").render(
         text=text,
         problem=problem,
         limits=settings(),
@@ -117,20 +114,11 @@ def _page(*, text: str, analysis: AnalyzeResponse | None = None, problem: Any = 
     return HTMLResponse(content, status_code=status, headers=_HEADERS)
 
 
-@cache
-def _template() -> jinja2.Template:
-    files = jinja2.FileSystemLoader(FOLDER)
-    environment = jinja2.Environment(
-        loader=files, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    return environment.get_template("page.html")
-
-
 def _shares(analysis: AnalyzeResponse) -> dict[str, dict[str, Any]]:
     """Return by label its look, its sentences, and where its part of a bar of 100 begins and how wide it is."""
     found = analysis.summary.labels
     widths = [100 * share.share for share in found.values()]
     return {
-        label: {"look": index % LOOKS + 1, "count": found[label].count, "x": end - width, "width": width}
+        label: {"look": index % report.LOOKS + 1, "count": found[label].count, "x": end - width, "width": width}
         for index, (label, width, end) in enumerate(zip(found, widths, accumulate(widths), strict=True))
     }

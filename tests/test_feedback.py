@@ -200,7 +200,7 @@ def test_the_command_samples_every_form_and_leaves_out_what_is_known(task, tmp_p
     from serving.predictor import Predictor
     from tests.tables import write_table
 
-    fake = SimpleNamespace(tag="stance:m", labels=LABELS, predict=lambda texts: [prediction() for _ in texts])
+    fake = SimpleNamespace(tag="stance:m", labels=LABELS, stream=lambda texts: [prediction() for _ in texts])
     monkeypatch.setattr(Predictor, "load", lambda tag: fake)
     near = FROZEN.replace("before winter", "before next winter")
     new = [f"A new {word} sentence." for word in ("first", "second", "third")]

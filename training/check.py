@@ -15,7 +15,7 @@ from training.language import foreign
 from training.rows import Defect, Judged, LabelledRow, Place, counts, judge, normal_form, unique_rows
 from training.sets import Reserved
 from training.sources import Columns, read_source
-from training.split import group_near_duplicates, near_repeats
+from training.split import group_near_duplicates
 from training.task import Task
 
 MIN_CLASS_ROWS = 20
@@ -150,11 +150,11 @@ def _against(judged: Judged, other: Judged, *, problem: str, suggestion: str, co
 def _reserved(found: Sequence[Judged], reserved: Reserved, *, near_duplicate: float) -> Iterator[Defect]:
     """Yield texts that are reserved for testing or calibration; near ones of the frozen test set too."""
     known = {normal_form(text): name for name, texts in reversed(reserved.named.items()) for text in texts}
-    near = near_repeats([judged.text for judged in found], reserved.named["frozen test set"], threshold=near_duplicate)
+    near = reserved.near_frozen([judged.text for judged in found], near_duplicate=near_duplicate)
     for judged, like in zip(found, near, strict=True):
         name = known.get(normal_form(judged.text))
         problem = f"repeats a text of the {name}" if name else "nearly repeats a text of the frozen test set"
-        if name or like is not None:
+        if name or like:
             yield judged.place.defect("text", value=judged.text, problem=problem, suggestion="It is kept out of training.")
 
 

@@ -97,6 +97,7 @@ def sample(
     """
     import numpy as np
 
+    from serving.errors import DataError
     from serving.predictor import Predictor
     from serving.progress import rows_progress
     from training import sample as sampling
@@ -113,10 +114,12 @@ def sample(
     most = max(count, sampling.MOST_CANDIDATES)
     found, passed = sampling.read_candidates(source, text_column=text_column, known=known, seed=seed, most=most)
     candidates = sampling.apart(found, reserved, near_duplicate=read_config().split.near_duplicate)
+    if not candidates:
+        raise DataError("expected texts that are not labelled yet, found none.")
     predictions = []
     with rows_progress() as progress:
-        for some in sampling.predicted(predictor, candidates):
-            predictions += some
+        for prediction in predictor.stream(candidate.text for candidate in candidates):
+            predictions.append(prediction)
             progress(len(predictions), len(candidates))
     probabilities = np.array([list(prediction.probabilities.values()) for prediction in predictions])
     picked = sampling.choose([candidate.text for candidate in candidates], probabilities, count=count, seed=seed)

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 from matplotlib.figure import Figure
 
+from serving.templates import template
 from training.behaviour import Outcome
 from training.metrics import COVERAGES
 
@@ -24,8 +24,6 @@ def render(
     behaviour: Mapping[str, Outcome] | None = None,
 ) -> str:
     """Return the page; it loads nothing from anywhere."""
-    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
-    template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
     sets = [
         {
             "name": name,
@@ -39,7 +37,7 @@ def render(
         for name, values in figures.items()
     ]
     coverages = [f"{share:.0%}" for share in COVERAGES]
-    return template.render(model=model, target=target, sets=sets, coverages=coverages, behaviour=behaviour or {})
+    return template(TEMPLATE).render(model=model, target=target, sets=sets, coverages=coverages, behaviour=behaviour or {})
 
 
 def _confusion(matrix: np.ndarray, labels: list[str]) -> str:

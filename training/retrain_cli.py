@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from training.check import Checked
     from training.rows import LabelledRow
     from training.task import Task
+    from training.verdict import Judgement
 
 Page = Annotated[Path | None, typer.Option("--html", help="Write the verdict there as a page with pictures.", metavar="FILE")]
 Json = Annotated[Path | None, typer.Option("--json", help="Write the verdict there with every figure.", metavar="FILE")]
@@ -69,13 +70,12 @@ def retrain(
     from training.retrain import champion_of, only_one, plan, recipe
     from training.retrain import retrain as carry_out
     from training.task import DEFAULT_TASK, read_task
-    from training.verdict_page import lines, render
 
     chosen, given = read_task(task or DEFAULT_TASK), list(files or [])
     with only_one():
         champion, manifest = champion_of(chosen)
         settings = recipe(manifest, config, seed=seed, base_model=base_model)
-        checked = _checked(given, task=task, columns=(text_column, label_column, label_map), leave_out=leave_out)
+        checked = _checked(given, task=chosen, columns=(text_column, label_column, label_map), leave_out=leave_out)
         rows = _usable(checked) if checked else []
         if include_corrections:
             rows = [*rows, *_corrections(chosen, known=rows)]
@@ -84,20 +84,14 @@ def retrain(
         sources = [*map(str, given), *(["corrections"] if include_corrections else [])]
         outcome = None if dry_run else carry_out(planned, files=sources, forced=reason)
     if outcome:
-        typer.echo("\n".join(lines(outcome.judgement)))
-        if html_file:
-            write(html_file, render(outcome.judgement, target=chosen.target))
-        if json_file:
-            write(json_file, outcome.judgement.model_dump_json(indent=1) + "\n")
+        _tell_verdict(outcome.judgement, target=chosen.target, html_file=html_file, json_file=json_file)
         tag, page = outcome.built.model.tag, outcome.built.model.path / "verdict.html"
         typer.echo(f"{tag} is {'the champion' if outcome.promoted else 'not promoted'}; report: {page}")
     if checked and checked.unusable:
         raise typer.Exit(3)
 
 
-def _checked(
-    files: list[Path], *, task: Path | None, columns: tuple[str, str, list[str] | None], leave_out: bool
-) -> "Checked | None":
+def _checked(files: list[Path], *, task: "Task", columns: tuple[str, str, list[str] | None], leave_out: bool) -> "Checked | None":
     """Check the files and tell their defects; None where there are no files.
 
     Raises:
@@ -105,11 +99,10 @@ def _checked(
     """
     from serving.errors import DataError
     from training.check import check_files, print_defects
-    from training.task import DEFAULT_TASK, read_task
 
     if not files:
         return None
-    checked = check_files(files, task=read_task(task or DEFAULT_TASK), columns=columns_of(*columns), tell=tell)
+    checked = check_files(files, task=task, columns=columns_of(*columns), tell=tell)
     defects = [defect for defect in checked.defects if defect.row is not None]  # a file's own small classes are not all there is
     print_defects(defects)
     tell(f"{checked.places} rows, {len(_usable(checked))} can be trained on, {len(defects)} defects")
@@ -143,6 +136,16 @@ def _usable(checked: "Checked") -> "list[LabelledRow]":
     return [row for row in checked.rows if row.where not in places]
 
 
+def _tell_verdict(judgement: "Judgement", *, target: str, html_file: Path | None, json_file: Path | None) -> None:
+    from training.verdict_page import lines, render
+
+    typer.echo("\n".join(lines(judgement)))
+    if html_file:
+        write(html_file, render(judgement, target=target))
+    if json_file:
+        write(json_file, judgement.model_dump_json(indent=1) + "\n")
+
+
 @models.command("compare")
 def compare(
     champion: Annotated[str, typer.Argument(help="Tag of the one to compare with.", metavar="A")],
@@ -160,15 +163,10 @@ def compare(
     from training.compare import compare, require_comparable
     from training.retrain import exam_of
     from training.task import DEFAULT_TASK, read_task
-    from training.verdict_page import lines, render
 
     chosen = read_task(task or DEFAULT_TASK)
     first, second = Predictor.load(champion), Predictor.load(challenger)
     require_comparable(first.manifest, second.manifest)
     exam = exam_of(registry.resolve(champion), registry.resolve(challenger), chosen)
     judgement = compare(first, second, exam)
-    typer.echo("\n".join(lines(judgement)))
-    if html_file:
-        write(html_file, render(judgement, target=chosen.target))
-    if json_file:
-        write(json_file, judgement.model_dump_json(indent=1) + "\n")
+    _tell_verdict(judgement, target=chosen.target, html_file=html_file, json_file=json_file)

@@ -10,13 +10,11 @@ from xml.sax.saxutils import quoteattr
 import numpy as np
 
 from serving.chunks import ReadOptions
-from serving.errors import DataError
-from serving.predictor import Prediction, Predictor
+from serving.predictor import Prediction
 from serving.tables import open_table
 from serving.tokenizer import well_formed
 from training.rows import normal_form
 from training.sets import Reserved
-from training.split import near_repeats
 
 MOST_CANDIDATES = 10_000
 """Texts that are scored, drawn at random where a file has more."""
@@ -67,9 +65,8 @@ def _texts(path: Path, text_column: str) -> Iterator[Candidate | None]:
 
 def apart(candidates: Sequence[Candidate], reserved: Reserved, *, near_duplicate: float) -> list[Candidate]:
     """Return the candidates that do not nearly repeat a text of the frozen test set."""
-    texts = [candidate.text for candidate in candidates]
-    near = near_repeats(texts, reserved.named["frozen test set"], threshold=near_duplicate)
-    return [candidate for candidate, like in zip(candidates, near, strict=True) if like is None]
+    near = reserved.near_frozen([candidate.text for candidate in candidates], near_duplicate=near_duplicate)
+    return [candidate for candidate, like in zip(candidates, near, strict=True) if not like]
 
 
 def choose(texts: Sequence[str], probabilities: np.ndarray, *, count: int, seed: int) -> list[int]:
@@ -130,15 +127,3 @@ def labelling_interface(labels: Sequence[str]) -> str:
     choices = "".join(f"<Choice value={quoteattr(label)}/>" for label in labels)
     control = f'<Choices name="label" toName="text" choice="single-radio">{choices}</Choices>'
     return f'<View><Text name="text" value="$text"/>{control}</View>'
-
-
-def predicted(predictor: Predictor, candidates: Sequence[Candidate], *, at_once: int = 512) -> Iterator[list[Prediction]]:
-    """Yield the predictions, some at a time.
-
-    Raises:
-        DataError: there is no candidate.
-    """
-    if not candidates:
-        raise DataError("expected texts that are not labelled yet, found none.")
-    for start in range(0, len(candidates), at_once):
-        yield predictor.predict([candidate.text for candidate in candidates[start : start + at_once]])

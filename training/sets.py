@@ -56,9 +56,14 @@ class Reserved:
         ``near_duplicate`` is the word-pair similarity that the split divides by.
         """
         kept, repeated = keep_apart(rows, self.texts)
-        near = near_repeats([row.text for row in kept], self.named["frozen test set"], threshold=near_duplicate)
-        left_out = [row for row, like in zip(kept, near, strict=True) if like is not None]
-        return [row for row, like in zip(kept, near, strict=True) if like is None], [*repeated, *left_out]
+        near = self.near_frozen([row.text for row in kept], near_duplicate=near_duplicate)
+        left_out = [row for row, like in zip(kept, near, strict=True) if like]
+        return [row for row, like in zip(kept, near, strict=True) if not like], [*repeated, *left_out]
+
+    def near_frozen(self, texts: Sequence[str], *, near_duplicate: float) -> list[bool]:
+        """Say of each text whether it nearly repeats one of the frozen test set."""
+        frozen = [row.text for row in self.frozen_test]
+        return [like is not None for like in near_repeats(texts, frozen, threshold=near_duplicate)]
 
 
 def own_corpus(task: Task, *, labels: Sequence[str]) -> tuple[Unique, Reserved]:

@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-import jinja2
 from matplotlib.figure import Figure
 
+from serving.templates import template
 from training.report import svg
 from training.verdict import Judgement, SetJudgement
 
@@ -20,13 +20,11 @@ MEANING = {
 
 def render(judgement: Judgement, *, target: str) -> str:
     """Return the page; it loads nothing from anywhere."""
-    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
-    template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
     shown = {**judgement.sets, **judgement.slices}
     pictures = {
         name: [("Recall by label", _recall(found)), ("Reliability", _reliability(found))] for name, found in shown.items()
     }
-    return template.render(
+    return template(TEMPLATE).render(
         judgement=judgement,
         meaning=MEANING[judgement.word],
         target=target,
