@@ -19,13 +19,12 @@ from typing import Any
 
 from benchmarks.machine import describe, save
 from benchmarks.score import write
+from benchmarks.texts import corpus_texts
 from serving.engine import Engine, Piece, Scored, Task, score_chunk
 from serving.predictor import Predictor
 from serving.ray_engine import ray_engine
 from serving.score import ROWS_PER_CHUNK, Job, score
 from serving.settings import processors
-from training.rows import read_rows
-from training.task import read_task
 
 
 def main() -> None:
@@ -37,8 +36,7 @@ def main() -> None:
     parser.add_argument("--command-rows", type=int, default=200_000, help="rows read and committed without a model")
     parser.add_argument("--dry", action="store_true", help="do not write the result file")
     arguments = parser.parse_args()
-    task = read_task()
-    texts = [row.text for row in read_rows(task.corpus, labels=task.label_names)]
+    texts = corpus_texts()
     predictor = Predictor.load()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -13,11 +13,10 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 import numpy as np
 
 from benchmarks.machine import describe, save
+from benchmarks.texts import corpus_texts
 from benchmarks.throughput import timed
 from serving.explanation import explain
 from serving.predictor import Predictor
-from training.rows import read_rows
-from training.task import read_task
 
 TEXTS = 20
 ROUNDS = 3
@@ -27,8 +26,7 @@ LONG = 20_000
 
 def main() -> None:
     """Measure, print and save."""
-    task = read_task()
-    corpus = [row.text for row in read_rows(task.corpus, labels=task.label_names)][:2000]
+    corpus = corpus_texts(2000)
     long = [" ".join(corpus[start : start + 200])[:LONG] for start in range(200)]
     predictor = Predictor.load()
     sentences = costs(predictor, corpus[:TEXTS], others=corpus[TEXTS:])

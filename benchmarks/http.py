@@ -24,10 +24,9 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 from benchmarks.contenders import CONTENDERS, SERVICE, Contender, python_of, running, transformers_model
 from benchmarks.load import Load, closed_loop, median, open_loop
 from benchmarks.machine import describe, save
+from benchmarks.texts import corpus_texts
 from serving.predictor import Predictor
 from serving.settings import settings
-from training.rows import read_rows
-from training.task import read_task
 
 TEXTS = 2000
 CONNECTIONS = (1, 8, 32, 128)
@@ -50,8 +49,7 @@ def main() -> None:
     arguments = parse()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))  # so that the server under measurement is ended as well
     chosen = [contender for contender in CONTENDERS if not arguments.only or contender.name in arguments.only]
-    task = read_task()
-    texts = [row.text for row in read_rows(task.corpus, labels=task.label_names)][:TEXTS]
+    texts = corpus_texts(TEXTS)
     predictor = Predictor.load()
     model = transformers_model(predictor.manifest)
     bench = Bench(texts, predictor, seconds=arguments.seconds)

@@ -19,10 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.machine import ROOT, describe, save
+from benchmarks.texts import corpus_texts
 from serving.predictor import Predictor
 from serving.score import ROWS_PER_CHUNK
-from training.rows import read_rows
-from training.task import read_task
 
 
 def main() -> None:
@@ -35,8 +34,7 @@ def main() -> None:
     parser.add_argument("--memory-words", type=int, default=0, help="words left of a text where memory is measured; 0 leaves all")
     parser.add_argument("--dry", action="store_true", help="do not write the result file")
     arguments = parser.parse_args()
-    task = read_task()
-    texts = [row.text for row in read_rows(task.corpus, labels=task.label_names)]
+    texts = corpus_texts()
     predictor = Predictor.load()
     with tempfile.TemporaryDirectory() as folder:
         figures = {"model": predictor.tag, **speed(predictor, texts[: arguments.rows], Path(folder))}

@@ -24,8 +24,7 @@ import psutil
 
 from benchmarks.contenders import SERVICE, python_of, running
 from benchmarks.machine import ROOT, describe, save
-from training.rows import read_rows
-from training.task import read_task
+from benchmarks.texts import corpus_texts
 
 CONNECTIONS = 16
 SIZES = (1, 1, 1, 1, 2, 4, 16)
@@ -85,8 +84,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.soak", description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float, default=10, metavar="N", help="length of the run (default 10)")
     minutes = parser.parse_args().minutes
-    task = read_task()
-    texts = [row.text for row in read_rows(task.corpus, labels=task.label_names)][:5000]
+    texts = corpus_texts(5000)
     with running(SERVICE, python=python_of(SERVICE), model=ROOT) as url:
         statuses, samples = asyncio.run(soak(url, texts, seconds=60 * minutes))
     figures: dict[str, Any] = {"minutes": minutes, "statuses": dict(statuses), "memory_mb": [round(mb) for mb in samples]}

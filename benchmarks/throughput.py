@@ -20,11 +20,10 @@ import torch
 
 from benchmarks.contenders import transformers_model
 from benchmarks.machine import describe, save
+from benchmarks.texts import corpus_texts
 from serving.predictor import Predictor
 from training.base import find_base, load_encoder
 from training.model import StanceModel
-from training.rows import read_rows
-from training.task import read_task
 
 TEXTS = 256
 ROUNDS = 4
@@ -34,8 +33,7 @@ ROOF_ROWS, ROOF_WIDTH, ROOF_INNER, ROOF_BLOCKS = 1024, 768, 3072, 4
 
 def main() -> None:
     """Measure, print and save."""
-    task = read_task()
-    texts = [row.text for row in read_rows(task.corpus, labels=task.label_names)][:TEXTS]
+    texts = corpus_texts(TEXTS)
     predictor = Predictor.load()
     model = load_torch(predictor)
     classify = load_pipeline(predictor)

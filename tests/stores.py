@@ -13,6 +13,7 @@ from serving.predictor import Predictor
 class Store:
     def __init__(self, home, commands, *, base, folder):
         self.home, self.commands, self.folder = home, commands, folder
+        self.env = {"BENTOML_HOME": str(home)}
         self.seconds = 0.0
         """Processor time that the first training took."""
         self.options = ("--task", folder / "task.toml", "--base-model", base)
@@ -20,9 +21,14 @@ class Store:
     def arguments(self, command, *arguments):
         return (*command.split(), *arguments, *(self.options if command in ("train", "retrain") else ()))
 
+    def start(self, command, *arguments, **how):
+        """Start `stance COMMAND`; return its process id."""
+        return self.commands.start(*self.arguments(command, *arguments), env=self.env, **how)
+
     def run(self, command, *arguments):
         """Run `stance COMMAND`; return its exit status, stdout and stderr."""
-        status, stderr = self.commands.run(*self.arguments(command, *arguments))
+        self.start(command, *arguments)
+        status, stderr = self.commands.wait()
         return status, self.commands.stdout.read_text(encoding="utf-8"), stderr
 
     def models(self):
@@ -66,7 +72,7 @@ class Interrupted:
 
     def run(self, *arguments, death=float("inf"), **how):
         """Run `stance ARGUMENTS` until it has used ``death`` seconds of processor time; return whether it was killed."""
-        pid = self.store.commands.start(*self.store.arguments(*arguments), **how)
+        pid = self.store.start(*arguments, **how)
         halt, self.used = self.random.uniform(0, 0.2), 0.0
         while not self.store.commands.ended(0.005):
             self.used = cpu_seconds(pid) or self.used

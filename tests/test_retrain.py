@@ -15,7 +15,6 @@ import pytest
 
 from serving import corrections
 from serving.artifact import VERDICT_PAGE
-from tests.commands import Commands
 from tests.server import SERVE, running
 from tests.stores import Interrupted, Store, cpu_seconds
 
@@ -88,20 +87,15 @@ def folder(tmp_path_factory, corpus_lines):
 
 
 @pytest.fixture(scope="module")
-def store(folder, tiny_base):
+def store(folder, ready, tiny_base):
     """`stance` in the store that holds the first champion; its other options are already given."""
-    home = folder / "home"
-    (folder / "commands").mkdir()
-    env = {"BENTOML_HOME": str(home), "OMP_NUM_THREADS": "1", "WARM_BASE": str(tiny_base), "TQDM_DISABLE": "1"}
-    commands = Commands(folder / "commands", modules=["tests.warm"], env=env)
-    store = Store(home, commands, base=tiny_base, folder=folder)
-    pid = commands.start(*store.arguments("train", "--config", folder / "config.toml", "--promote"))
-    while not commands.ended(0.01):
+    store = Store(folder / "home", ready, base=tiny_base, folder=folder)
+    pid = store.start("train", "--config", folder / "config.toml", "--promote")
+    while not ready.ended(0.01):
         store.seconds = cpu_seconds(pid) or store.seconds
-    status, stderr = commands.wait()
+    status, stderr = ready.wait()
     assert status == 0, stderr
-    yield store
-    commands.close()
+    return store
 
 
 @pytest.fixture(scope="module")
